@@ -1,66 +1,62 @@
 """Memorization-guided machine unlearning: measure, stratify, unlearn, audit, report.
 
-Importing this package needs NumPy only; the names that need PyTorch are loaded when they are first used.
+Importing this package needs NumPy only: every name is loaded when it is first used, and only some need PyTorch.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unmemorize import stats
-from unmemorize.bits import BitMatrix
-from unmemorize.ensemble import (
-    Ensemble,
-    Memorization,
-    influence,
-    influence_topk,
-    memorization,
-)
-from unmemorize.events import LearningEvents
-from unmemorize.forget_set import ForgetSet
-from unmemorize.partition import strata
+if TYPE_CHECKING:
+    from unmemorize import audit, data, engine, experiment, models, report, stats, train, unlearn
+    from unmemorize.audit import evaluate
+    from unmemorize.bits import BitMatrix
+    from unmemorize.data import Data, Examples
+    from unmemorize.ensemble import Ensemble, Memorization, influence, influence_topk, memorization
+    from unmemorize.events import LearningEvents
+    from unmemorize.forget_set import ForgetSet
+    from unmemorize.partition import strata
+    from unmemorize.rum import RUM
+    from unmemorize.train import Context
 
 __version__ = "0.1.0"
 
-_LAZY = {  # name -> module; None: the name is the module
-    "Context": "unmemorize.train",
-    "Data": "unmemorize.data",
-    "Examples": "unmemorize.data",
-    "RUM": "unmemorize.rum",
-    "evaluate": "unmemorize.audit",
+_HOME = {  # public name -> its module; None: the name is a module itself
+    "BitMatrix": "bits",
+    "Context": "train",
+    "Data": "data",
+    "Ensemble": "ensemble",
+    "Examples": "data",
+    "ForgetSet": "forget_set",
+    "LearningEvents": "events",
+    "Memorization": "ensemble",
+    "RUM": "rum",
     "audit": None,
     "data": None,
     "engine": None,
+    "evaluate": "audit",
     "experiment": None,
+    "influence": "ensemble",
+    "influence_topk": "ensemble",
+    "memorization": "ensemble",
     "models": None,
     "report": None,
-    "rum": None,
+    "stats": None,
+    "strata": "partition",
     "train": None,
     "unlearn": None,
 }
 
-__all__ = [
-    "BitMatrix",
-    "Ensemble",
-    "ForgetSet",
-    "LearningEvents",
-    "Memorization",
-    "influence",
-    "influence_topk",
-    "memorization",
-    "stats",
-    "strata",
-    *_LAZY,
-]
+__all__ = [*_HOME]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module 'unmemorize' has no attribute {name!r}")
-    home = _LAZY[name]
-    value = import_module(f"unmemorize.{name}") if home is None else getattr(import_module(home), name)
+    module = import_module(f"unmemorize.{_HOME[name] or name}")
+    value = getattr(module, name) if _HOME[name] else module
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_HOME})
