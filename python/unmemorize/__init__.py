@@ -46,7 +46,31 @@ _HOME = {  # public name -> its module; None: the name is a module itself
     "unlearn": None,
 }
 
-__all__ = [*_HOME]  # noqa: PLE0604
+__all__ = [
+    "RUM",
+    "BitMatrix",
+    "Context",
+    "Data",
+    "Ensemble",
+    "Examples",
+    "ForgetSet",
+    "LearningEvents",
+    "Memorization",
+    "audit",
+    "data",
+    "engine",
+    "evaluate",
+    "experiment",
+    "influence",
+    "influence_topk",
+    "memorization",
+    "models",
+    "report",
+    "stats",
+    "strata",
+    "train",
+    "unlearn",
+]
 
 
 def __getattr__(name: str) -> Any:
