@@ -1,0 +1,337 @@
+//! Boolean matrices, one bit an element.
+
+use std::ops::Range;
+use std::path::Path;
+
+use safetensors::Dtype;
+
+use crate::error::Error;
+use crate::parallel::Threads;
+use crate::simd::{self, Kernel};
+use crate::tensors::{Loaded, Tensors, damaged};
+
+const FORMAT: &str = "unmemorize.BitMatrix/1";
+const BITS: usize = u64::BITS as usize;
+/// Rows of 64-bit words that one piece of parallel work covers.
+const CHUNK: usize = 1 << 14;
+
+/// A matrix of bits, row by row; every row starts at a new word. Unused bits of a row's last word are 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BitMatrix {
+    rows: usize,
+    columns: usize,
+    stride: usize, // words in a row
+    words: Vec<u64>,
+}
+
+impl BitMatrix {
+    /// All bits 0.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if the number of elements overflows.
+    pub fn zeros(rows: usize, columns: usize) -> Result<Self, Error> {
+        let stride = columns.div_ceil(BITS);
+        let len = rows.checked_mul(stride).filter(|n| n.checked_mul(BITS).is_some());
+        let len = len.ok_or(Error::TooLarge { name: "bits", shape: (rows, columns) })?;
+        Ok(Self { rows, columns, stride, words: vec![0; len] })
+    }
+
+    /// One bit for each value of a row-major matrix.
+    ///
+    /// # Errors
+    /// If `values` has not `rows * columns` elements.
+    pub fn pack(values: &[bool], rows: usize, columns: usize, threads: &Threads) -> Result<Self, Error> {
+        let mut packed = Self::zeros(rows, columns)?;
+        Error::check_length("values", values.len(), rows * columns, "rows * columns")?;
+        packed.for_each_row(threads, |i, row| {
+            let values = &values[i * columns..(i + 1) * columns];
+            simd::dispatch(Pack { values, row });
+        });
+        Ok(packed)
+    }
+
+    /// The matrix as one `bool` an element, row by row.
+    pub fn unpack(&self, threads: &Threads) -> Vec<bool> {
+        let mut out = vec![false; self.rows * self.columns];
+        if out.is_empty() {
+            return out;
+        }
+        let rows = (CHUNK / self.columns).max(1);
+        threads.for_each_chunk(&mut out, rows * self.columns, |start, part| {
+            for (k, values) in part.chunks_mut(self.columns).enumerate() {
+                simd::dispatch(Unpack { row: self.row(start / self.columns + k), values });
+            }
+        });
+        out
+    }
+
+    /// From rows of bytes, the first column in the lowest bit (`numpy.packbits(.., bitorder="little")`).
+    ///
+    /// # Errors
+    /// If `packed` has not `rows` times as many bytes as `columns` bits need, or sets bits beyond the last column.
+    pub fn from_packed(packed: &[u8], rows: usize, columns: usize) -> Result<Self, Error> {
+        let mut matrix = Self::zeros(rows, columns)?;
+        let bytes = columns.div_ceil(8);
+        Error::check_length("packed", packed.len(), rows * bytes, "rows * bytes of a row")?;
+        if bytes == 0 {
+            return Ok(matrix);
+        }
+        for (row, packed) in matrix.words.chunks_mut(matrix.stride).zip(packed.chunks(bytes)) {
+            for (k, &byte) in packed.iter().enumerate() {
+                row[k / 8] |= u64::from(byte) << (8 * (k % 8));
+            }
+        }
+        if matrix.has_stray_bits() { Err(Error::StrayBits { columns }) } else { Ok(matrix) }
+    }
+
+    /// The inverse of [`BitMatrix::from_packed`].
+    pub fn packed(&self) -> Vec<u8> {
+        let bytes = self.columns.div_ceil(8);
+        let rows = (0..self.rows).map(|i| self.row(i));
+        rows.flat_map(|row| row.iter().flat_map(|word| word.to_le_bytes()).take(bytes)).collect()
+    }
+
+    /// Whether bits beyond the last column are set.
+    fn has_stray_bits(&self) -> bool {
+        let used = self.columns % BITS;
+        used > 0 && self.words.chunks(self.stride).any(|row| row.last().is_some_and(|word| word >> used != 0))
+    }
+
+    /// Ones in each row.
+    pub fn counts(&self, threads: &Threads) -> Vec<i64> {
+        let chunk = (CHUNK / self.stride.max(1)).max(1);
+        let counts = threads.map_chunks(self.rows, chunk, |rows| simd::dispatch(Counts { matrix: self, rows }));
+        counts.concat()
+    }
+
+    fn for_each_row(&mut self, threads: &Threads, f: impl Fn(usize, &mut [u64]) + Sync + Send) {
+        let stride = self.stride;
+        if stride == 0 {
+            return;
+        }
+        let rows = (CHUNK / stride).max(1);
+        threads.for_each_chunk(&mut self.words, rows * stride, |start, part| {
+            for (k, row) in part.chunks_mut(stride).enumerate() {
+                f(start / stride + k, row);
+            }
+        });
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// Words in a row.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The words of row `i`.
+    pub fn row(&self, i: usize) -> &[u64] {
+        &self.words[i * self.stride..(i + 1) * self.stride]
+    }
+
+    /// All words, row by row.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The bit in row `i`, column `j`.
+    pub fn get(&self, i: usize, j: usize) -> bool {
+        self.row(i)[j / BITS] >> (j % BITS) & 1 == 1
+    }
+
+    /// Checks that `other` has the same shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] naming `other` if it has not.
+    pub fn same_shape(&self, name: &'static str, other: &Self, other_name: &'static str) -> Result<(), Error> {
+        if self.shape() == other.shape() {
+            return Ok(());
+        }
+        Err(Error::Shape { name: other_name, expected: self.shape(), other: name, got: other.shape() })
+    }
+
+    /// Columns become rows.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if the number of elements overflows.
+    pub fn transpose(&self, threads: &Threads) -> Result<Self, Error> {
+        let mut out = Self::zeros(self.columns, self.rows)?;
+        let stride = out.stride;
+        if stride == 0 {
+            return Ok(out);
+        }
+        // 64 rows of the result are one column of words here.
+        threads.for_each_chunk(&mut out.words, BITS * stride, |start, part| {
+            let word = start / (BITS * stride);
+            for (block, rows) in (0..self.rows).step_by(BITS).enumerate() {
+                let mut square = [0; BITS];
+                for (k, x) in square.iter_mut().take(self.rows - rows).enumerate() {
+                    *x = self.words[(rows + k) * self.stride + word];
+                }
+                simd::dispatch(Transpose(&mut square));
+                for (row, x) in part.chunks_mut(stride).zip(square) {
+                    row[block] = x;
+                }
+            }
+        });
+        Ok(out)
+    }
+
+    /// Writes a safetensors file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk says no.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        Tensors {
+            format: FORMAT,
+            settings: vec![("rows", self.rows.to_string()), ("columns", self.columns.to_string())],
+            arrays: vec![("words", Dtype::U64, vec![self.rows, self.stride], &bytes)],
+        }
+        .save(path)
+    }
+
+    /// Reads what [`BitMatrix::save`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, [`Error::Damaged`] if it is not what was written.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let file = Loaded::open(path, FORMAT)?;
+        let (rows, columns) = (file.setting(path, "rows")?, file.setting::<usize>(path, "columns")?);
+        let stride = columns.div_ceil(BITS);
+        let bytes = file.array(path, "words", Dtype::U64, &[rows, stride])?;
+        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+        let matrix = Self { rows, columns, stride, words };
+        if matrix.has_stray_bits() {
+            return Err(damaged(path, Error::StrayBits { columns }.to_string()));
+        }
+        Ok(matrix)
+    }
+}
+
+struct Pack<'a> {
+    values: &'a [bool],
+    row: &'a mut [u64],
+}
+
+impl Kernel for Pack<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (word, values) in self.row.iter_mut().zip(self.values.chunks(BITS)) {
+            *word = pack_word(values);
+        }
+    }
+}
+
+/// Up to 64 values as bits. Eight bytes of 0 or 1 become eight bits by one multiplication.
+#[inline(always)]
+fn pack_word(values: &[bool]) -> u64 {
+    const GATHER: u64 = 0x0102_0408_1020_4080; // moves bit 8k to bit 56 + k
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut word = 0;
+    for (k, eight) in eights.iter().enumerate() {
+        let bytes = u64::from_le_bytes(eight.map(u8::from));
+        word |= (bytes.wrapping_mul(GATHER) >> 56) << (8 * k);
+    }
+    for (k, &value) in rest.iter().enumerate() {
+        word |= u64::from(value) << (8 * eights.len() + k);
+    }
+    word
+}
+
+struct Counts<'a> {
+    matrix: &'a BitMatrix,
+    rows: Range<usize>,
+}
+
+impl Kernel for Counts<'_> {
+    type Output = Vec<i64>;
+    #[inline(always)]
+    fn run(self) -> Vec<i64> {
+        self.rows.map(|i| simd::count(self.matrix.row(i)).cast_signed()).collect()
+    }
+}
+
+struct Unpack<'a> {
+    row: &'a [u64],
+    values: &'a mut [bool],
+}
+
+impl Kernel for Unpack<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (values, &word) in self.values.chunks_mut(BITS).zip(self.row) {
+            for (k, value) in values.iter_mut().enumerate() {
+                *value = word >> k & 1 == 1;
+            }
+        }
+    }
+}
+
+/// Transposes 64 x 64 bits by swapping ever smaller squares (Warren, Hacker's Delight, 7-3).
+struct Transpose<'a>(&'a mut [u64; BITS]);
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let square = self.0;
+        let (mut width, mut mask) = (32, 0x0000_0000_FFFF_FFFF_u64);
+        while width > 0 {
+            for base in (0..BITS).step_by(2 * width) {
+                for k in base..base + width {
+                    let swap = (square[k] >> width ^ square[k + width]) & mask;
+                    square[k] ^= swap << width;
+                    square[k + width] ^= swap;
+                }
+            }
+            width /= 2;
+            mask ^= mask << width;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Level, dispatch_at};
+
+    #[test]
+    fn every_path_packs_and_transposes_the_same() {
+        let values: Vec<bool> = (0..203).map(|i| i * i % 7 < 3).collect();
+        for &level in Level::all() {
+            let mut row = [0; 4];
+            dispatch_at(level, Pack { values: &values, row: &mut row });
+            let mut back = [false; 203];
+            dispatch_at(level, Unpack { row: &row, values: &mut back });
+            assert_eq!(&back[..], values, "{level:?}");
+
+            let mut square = [0_u64; BITS];
+            for (i, word) in square.iter_mut().enumerate() {
+                *word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            }
+            let before = square;
+            dispatch_at(level, Transpose(&mut square));
+            for (i, row) in before.iter().enumerate() {
+                for (j, column) in square.iter().enumerate() {
+                    assert_eq!(row >> j & 1, column >> i & 1, "{level:?} {i} {j}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What is known from an ensemble of models trained on subsets.

@@ -1,0 +1,78 @@
+//! Everything that can be wrong with an input, as sentences that say what was expected and what was given.
+
+use std::io;
+
+/// The one error of the core. The binding maps its variants to Python's exceptions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the messages are the documentation
+pub enum Error {
+    #[error("{name}: expected {expected} values to match {other}, got {got}")]
+    Length { name: &'static str, expected: usize, other: &'static str, got: usize },
+    #[error("{name}: expected shape {expected:?} to match {other}, got {got:?}")]
+    Shape { name: &'static str, expected: (usize, usize), other: &'static str, got: (usize, usize) },
+    #[error("{name}: shape {shape:?} has more elements than memory can hold")]
+    TooLarge { name: &'static str, shape: (usize, usize) },
+    #[error("packed: bits beyond the last of {columns} columns are set")]
+    StrayBits { columns: usize },
+    #[error("n_threads: expected 1 to {most}, got {got}")]
+    Threads { most: usize, got: usize },
+    #[error("n_threads: {count} threads could not be started: {reason}")]
+    Pool { count: usize, reason: String },
+
+    #[error("{name}: {count} of {len} values are NaN, the first at position {first}; leave them out first")]
+    NotANumber { name: &'static str, count: usize, len: usize, first: usize },
+    #[error("{name}: the value at position {first} is infinite")]
+    Infinite { name: &'static str, first: usize },
+    #[error("size: expected at most {n}, the number of examples, got {wanted}")]
+    TooFew { wanted: usize, n: usize },
+    #[error("k: expected 1 to {n}, the number of examples, got {k}")]
+    Strata { n: usize, k: usize },
+    #[error("x, y: a correlation needs 2 to 4294967295 pairs, got {n}")]
+    Pairs { n: usize },
+
+    #[error("ids: {id} is out of range for a tracker of {n} examples")]
+    Id { id: i64, n: usize },
+    #[error("labels: {label} is out of range for {classes} classes (example {id})")]
+    Label { label: i64, classes: usize, id: i64 },
+    #[error("logits: expected at least 2 classes, got shape ({rows}, {classes})")]
+    Classes { rows: usize, classes: usize },
+    #[error("logits: not finite (NaN or infinite) for example {id}")]
+    Logits { id: i64 },
+    #[error("epoch: expected 0 to {most}, got {epoch}")]
+    Epoch { epoch: i64, most: u32 },
+    #[error("epoch: example {id} was already seen in epoch {last}, which is after epoch {epoch}")]
+    EpochBack { id: i64, last: u32, epoch: u32 },
+    #[error("epoch: example {id} was already seen {most} times")]
+    EpochEnd { id: i64, most: u32 },
+    #[error(
+        "epoch: this tracker's updates {this} an epoch, the new ones {other}; give epoch= in all updates or in none"
+    )]
+    EpochMode { this: &'static str, other: &'static str },
+    #[error("n_examples: expected {expected} to match this tracker, got {got}")]
+    Trackers { expected: usize, got: usize },
+
+    #[error("k: expected 1 to {n}, the number of training examples, got {k}")]
+    TopK { k: usize, n: usize },
+    #[error("member: a split into two halves needs at least 4 models, got {models}")]
+    Halves { models: usize },
+    #[error("splits: expected at least 1, got 0")]
+    NoSplits,
+    #[error("probs: expected probabilities in [0, 1], got {value} for example {id}")]
+    Probability { value: f64, id: usize },
+
+    #[error("{path}: {problem}")]
+    Damaged { path: String, problem: String },
+    #[error("{path}: {source}")]
+    Io { path: String, source: io::Error },
+}
+
+impl Error {
+    /// Checks that `got` is the `expected` length.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if it is not.
+    pub fn check_length(name: &'static str, got: usize, expected: usize, other: &'static str) -> Result<(), Self> {
+        if got == expected { Ok(()) } else { Err(Self::Length { name, expected, other, got }) }
+    }
+}

@@ -1,0 +1,1 @@
+//! Learning events: running statistics of every training example over one training run.

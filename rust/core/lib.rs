@@ -1,0 +1,17 @@
+//! The pure core of `unmemorize`: memorization scores, learning events and audits of machine unlearning.
+//!
+//! Every kernel takes plain slices, says in its documentation which formula it is and what NaN means,
+//! returns an [`error::Error`] instead of panicking, and gives the same bits for any number of threads.
+
+pub mod bits;
+pub mod ensemble;
+pub mod error;
+pub mod events;
+pub mod parallel;
+pub mod partition;
+pub mod rank;
+pub mod resample;
+pub mod simd;
+pub mod tensors;
+
+pub use error::Error;

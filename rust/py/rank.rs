@@ -1,0 +1,7 @@
+//! Binding of `unmemorize::rank`.
+
+use pyo3::prelude::*;
+
+pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}
