@@ -1,0 +1,8 @@
+"""Training: one loop, recipes as data, checkpoints without pickle."""
+
+from unmemorize.train.checkpoint import load_checkpoint, save_checkpoint
+from unmemorize.train.context import Context, DivergedError
+from unmemorize.train.fit import fit
+from unmemorize.train.recipes import RECIPES, Recipe, resolve
+
+__all__ = ["RECIPES", "Context", "DivergedError", "Recipe", "fit", "load_checkpoint", "resolve", "save_checkpoint"]
