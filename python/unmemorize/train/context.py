@@ -117,8 +117,8 @@ class Context:
         return logits.float()
 
     def loss(self, model: nn.Module, batch: Examples) -> Tensor:
-        """Mean cross-entropy of a batch."""
-        return cross_entropy(self.forward(model, batch.images), batch.labels)
+        """Mean cross-entropy of a batch in train mode; labels may be classes, or probabilities (b, C)."""
+        return cross_entropy(self.forward(model.train(), batch.images), batch.labels)
 
     def step(self, optimizer: Optimizer, loss: Tensor) -> None:
         """One step down the gradient of `loss`.
