@@ -1,12 +1,15 @@
 """Examples and data sets as tensors on one device."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Ids = Tensor | np.ndarray | Sequence[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,42 +30,73 @@ class Examples:
 
     def __post_init__(self) -> None:
         for name in ("labels", "ids", "source_ids"):
-            if len(getattr(self, name)) != len(self.images):
-                raise ValueError(f"{name}: expected {len(self.images)} values to match images, got "
-                                 f"{len(getattr(self, name))}")  # fmt: skip
+            found = len(getattr(self, name))
+            if found != len(self.images):
+                raise ValueError(f"{name}: expected {len(self.images)} values to match images, got {found}")
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, positions: Tensor | np.ndarray) -> "Examples":
+    def take(self, positions: Ids) -> "Examples":
         """The examples at `positions`, int64 or bool, in that order."""
-        at = torch.as_tensor(positions, device=self.images.device)
+        at = torch.as_tensor(positions)
+        at = at if at.dtype == torch.bool else _integers(at)
         own = self.source_ids[at.cpu().numpy()]
+        at = at.to(self.images.device)
         return Examples(self.images[at], self.labels[at], self.ids[at], own)
 
-    def subset(self, ids: Tensor | np.ndarray) -> "Examples":
+    def subset(self, ids: Ids) -> "Examples":
         """The examples with these ids, in the order of `ids`.
 
         Raises:
             IndexError: an id is not here.
         """
-        wanted = torch.as_tensor(ids, device=self.ids.device).to(torch.int64)
-        ordered, order = self.ids.sort()
-        place = torch.searchsorted(ordered, wanted).clamp(max=max(len(self) - 1, 0))
-        if len(wanted) and (not len(self) or bool((ordered[place] != wanted).any())):
-            missing = wanted[ordered[place] != wanted] if len(self) else wanted
-            raise IndexError(f"ids: {len(missing)} of {len(wanted)} are not among these {len(self)} examples, "
-                             f"the first is {int(missing[0])}")  # fmt: skip
-        return self.take(order[place])
+        return self.take(self._positions(ids))
 
-    def without(self, ids: Tensor | np.ndarray) -> "Examples":
-        """The examples whose id is not in `ids`, order kept."""
-        unwanted = torch.as_tensor(ids, device=self.ids.device).to(torch.int64)
-        return self.take(~torch.isin(self.ids, unwanted))
+    def without(self, ids: Ids) -> "Examples":
+        """The examples whose id is not in `ids`, order kept.
+
+        Raises:
+            IndexError: an id is not here.
+        """
+        kept = torch.ones(len(self), dtype=torch.bool)
+        kept[self._positions(ids)] = False
+        return self.take(kept)
+
+    def join(self, other: "Examples") -> "Examples":
+        """These examples, then those of `other`."""
+        return Examples(
+            torch.cat([self.images, other.images]),
+            torch.cat([self.labels, other.labels]),
+            torch.cat([self.ids, other.ids]),
+            np.concatenate([self.source_ids, other.source_ids]),
+        )
+
+    def _positions(self, ids: Ids) -> Tensor:
+        """int64, on the CPU: where each of `ids` is."""
+        wanted = _integers(ids).cpu()
+        ordered, order = self.ids.cpu().sort()
+        place = torch.searchsorted(ordered, wanted)
+        found = torch.zeros_like(wanted, dtype=torch.bool)
+        inside = place < len(ordered)
+        found[inside] = ordered[place[inside]] == wanted[inside]
+        if not found.all():
+            raise IndexError(
+                f"ids: {int((~found).sum())} of {len(wanted)} are not among these {len(self)} examples, "
+                f"the first is {int(wanted[~found][0])}"
+            )
+        return order[place]
 
     def to(self, device: torch.device | str) -> "Examples":
         """The same examples on another device; nothing is copied if they are there."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device), ids=self.ids.to(device))
+
+
+def _integers(ids: Ids) -> Tensor:
+    found = torch.as_tensor(ids)
+    if found.numel() and (found.is_floating_point() or found.dtype == torch.bool):
+        raise TypeError(f"ids: expected whole numbers, got {found.dtype}")
+    return found.to(torch.int64)
 
 
 @dataclass(frozen=True, eq=False)

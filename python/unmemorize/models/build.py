@@ -1,11 +1,11 @@
-"""Networks by name."""
+"""Networks by name, and fresh parameters for any network."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from unmemorize.data import Data
 from unmemorize.models.convnet import convnet
 from unmemorize.models.resnet import resnet18, resnet18_imagenet_stem, resnet50
 from unmemorize.models.vgg import vgg16_bn
@@ -21,13 +21,27 @@ NAMES = tuple(_NETWORKS)
 SMALLEST = {"vgg16_bn": 32}  # pixels; five max-pools
 
 
-def build(name: str, data: Data, *, seed: int | None = None) -> nn.Module:
-    """A network for the images and classes of `data`, on its device.
+class Inputs(Protocol):
+    """What a network must know of its data; a `Data` is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of an image."""
+
+    @property
+    def n_classes(self) -> int:
+        """C."""
+
+
+def build(name: str, data: Inputs, *, seed: int = 0) -> nn.Module:
+    """A network for the images and classes of `data`, on the CPU.
+
+    Its convolutions are laid out channels-last, which is the faster layout on CPUs and GPUs alike.
 
     Args:
         name: one of `NAMES`.
         data: gives the shape of an image and the number of classes.
-        seed: of the initial parameters; None: torch's current random state.
+        seed: of the initial parameters; torch's own random state is left alone.
 
     Raises:
         ValueError: no network has this name, or the images are too small for it.
@@ -44,31 +58,37 @@ def build(name: str, data: Data, *, seed: int | None = None) -> nn.Module:
     least = SMALLEST.get(name, 8)
     if min(height, width) < least:
         raise ValueError(f"model: {name} needs images of at least {least} x {least} pixels, got {height} x {width}")
-    with torch.random.fork_rng(devices=[]):
-        if seed is not None:
-            torch.manual_seed(seed)
-        model = _NETWORKS[name](channels, height, width, data.n_classes)
-    return model.to(data.train.images.device)
+    model = _NETWORKS[name](channels, height, width, data.n_classes)
+    model.to(memory_format=torch.channels_last)
+    return reinitialize(model, seed)
 
 
 def reinitialize(model: nn.Module, seed: int) -> nn.Module:
-    """Give `model` fresh parameters and buffers in place, as if it had just been made.
+    """Give `model` fresh parameters and buffers in place, as if it had just been built with `seed`.
 
-    Any network works whose parameters belong to modules with `reset_parameters`, as all of PyTorch's do.
+    Any network works whose parameters belong to modules with `reset_parameters`, as those of PyTorch's layers do. As in
+    a constructor, a module draws after its children, so that it may overrule them.
 
     Raises:
-        TypeError: a module holds parameters of its own but cannot reset them.
+        TypeError: a module holds parameters of its own but cannot reset them; nothing is changed.
     """
-    stuck = [type(m).__name__ for m in model.modules() if _own(m) and not hasattr(m, "reset_parameters")]
-    if stuck:
-        raise TypeError(f"model: {stuck[0]} holds parameters but has no reset_parameters method; give it one")
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    draws = [draw for name, module in model.named_modules() for draw in _draws(module, name)]
+    devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
         torch.manual_seed(seed)
-        for module in model.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()  # type: ignore[operator]
+        for draw in reversed(draws):  # `named_modules` has every module before its children
+            draw()
     return model
 
 
-def _own(module: nn.Module) -> bool:
-    return next(module.parameters(recurse=False), None) is not None
+def _draws(module: nn.Module, name: str) -> list[Callable[[], object]]:
+    """The method of `module` that redraws its own parameters, if it needs one."""
+    for method in ("reset_parameters", "_reset_parameters"):  # the second is that of PyTorch's attention
+        if hasattr(module, method):
+            return [getattr(module, method)]
+    if next(module.parameters(recurse=False), None) is None:
+        return []
+    where = f"model.{name}" if name else "model"
+    raise TypeError(
+        f"{where}: {type(module).__name__} holds parameters but has no reset_parameters method; give it one"
+    )

@@ -2,22 +2,23 @@
 
 from torch import nn
 
-WIDTH = 16  # channels of the first layer
-HIDDEN = 128
+LARGE = 16  # pixels from which on the wider network is built
+WIDTHS, LARGE_WIDTHS = (32, 64, 64), (64, 128, 256)  # channels of the three layers
 
 
 def convnet(channels: int, height: int, width: int, n_classes: int) -> nn.Module:
-    """Convolutions that halve the image down to 4 x 4 and double the channels, then two linear layers; normalised."""
-    layers: list[nn.Module] = _normalised(nn.Conv2d(channels, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH))
-    here = WIDTH
-    while min(height, width) > 4:
-        layers += _normalised(nn.Conv2d(here, 2 * here, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(2 * here))
-        here, height, width = 2 * here, (height + 1) // 2, (width + 1) // 2
-    hidden = nn.Linear(here * height * width, HIDDEN, bias=False)
-    return nn.Sequential(
-        *layers, nn.Flatten(), *_normalised(hidden, nn.BatchNorm1d(HIDDEN)), nn.Linear(HIDDEN, n_classes)
-    )
+    """Three normalised convolutions and one linear layer; 8 x 8 becomes 2 x 2 on the way, 32 x 32 becomes 4 x 4.
 
-
-def _normalised(layer: nn.Module, norm: nn.Module) -> list[nn.Module]:
-    return [layer, norm, nn.ReLU()]
+    Max-pooling comes before the normalisation, which then has a quarter of the work; the result is that of pooling last
+    wherever the normalisation's scale is positive.
+    """
+    layers: list[nn.Module] = []
+    here = channels
+    for outputs in WIDTHS if min(height, width) < LARGE else LARGE_WIDTHS:
+        layers.append(nn.Conv2d(here, outputs, 3, padding=1, bias=False))
+        if min(height, width) >= 4:
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
+        here = outputs
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(here * height * width, n_classes))

@@ -1,5 +1,6 @@
 """All that a loop over examples needs, once: device, precision, seeds, batches, progress, a checked step."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,13 +12,14 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from unmemorize.data import Examples
+from unmemorize.train.progress import track
 
 CHECK_EVERY = 64  # steps between looks at a loss on a GPU, where each look waits for it
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class DivergedError(RuntimeError):
-    """The loss of a step is not finite."""
+    """The loss of a step is not finite; the message names the epoch and the step."""
 
 
 @dataclass(eq=False)
@@ -47,7 +49,7 @@ class Context:
     dtype: torch.dtype | str = "auto"
     seed: int = 0
     batch_size: int = 256
-    run_dir: Path | None = None
+    run_dir: str | Path | None = None
     progress: bool = True
     save_every: float = 30.0
 
@@ -56,7 +58,9 @@ class Context:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
         self.device = _device(self.device)
         self.dtype = _dtype(self.dtype, self.device)
-        self._steps = 0
+        self._place = ""  # the epoch, for messages
+        self._steps = 0  # taken in this epoch
+        self._unchecked: list[Tensor] = []  # losses of the newest of them
 
     @cached_property
     def generator(self) -> Generator:
@@ -77,15 +81,22 @@ class Context:
         )
 
     def epochs(self, n: int, what: str = "", *, start: int = 0) -> Iterator[int]:
-        """`start`, ..., n - 1, with a progress bar."""
+        """`start`, ..., n - 1, with a progress bar.
+
+        Within the loop torch's own random numbers (those of dropout, say) follow from this context's; afterwards they
+        go on as if nothing had been.
+
+        Raises:
+            DivergedError: the loss of a step was not finite.
+        """
         numbers = range(start, n)
-        if not self.progress:
-            return iter(numbers)
-        try:
-            from rich.progress import track
-        except ImportError:
-            return iter(numbers)
-        return iter(track(numbers, description=what or "epochs", transient=True))
+        with torch.random.fork_rng(devices=[self.device] if torch.device(self.device).type == "cuda" else []):
+            for epoch in track(numbers, what or "epochs") if self.progress else numbers:
+                torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
+                self._place, self._steps = f"epoch {epoch}, ", 0
+                yield epoch
+                self.check()
+        self._place = ""
 
     def batches(self, examples: Examples, *, shuffle: bool = True, batch_size: int | None = None) -> Iterator[Examples]:
         """One pass over `examples` in as few batches as `batch_size` allows, equal in size up to one example.
@@ -95,7 +106,7 @@ class Context:
         n = len(examples)
         order = torch.randperm(n, generator=self.generator) if shuffle else torch.arange(n)
         for positions in order.tensor_split(max(-(-n // (batch_size or self.batch_size)), 1)):
-            yield examples.take(positions.to(examples.images.device))
+            yield examples.take(positions)
 
     def cycle(self, examples: Examples) -> Iterator[Examples]:
         """Passes over `examples` without end, each in an order of its own.
@@ -117,22 +128,36 @@ class Context:
         return logits.float()
 
     def loss(self, model: nn.Module, batch: Examples) -> Tensor:
-        """Mean cross-entropy of a batch in train mode; labels may be classes, or probabilities (b, C)."""
-        return cross_entropy(self.forward(model.train(), batch.images), batch.labels)
+        """Mean cross-entropy of a batch, the model in train mode."""
+        if not model.training:
+            model.train()
+        return cross_entropy(self.forward(model, batch.images), batch.labels)
 
     def step(self, optimizer: Optimizer, loss: Tensor) -> None:
         """One step down the gradient of `loss`.
 
         Raises:
-            DivergedError: the loss is not finite; the parameters are as the step before left them. On a GPU it is
-                looked at every `CHECK_EVERY` steps only.
+            DivergedError: the loss is not finite. On a CPU no step is taken then; on a GPU it is noticed up to
+                `CHECK_EVERY` steps, or an epoch, later.
         """
-        if (loss.device.type == "cpu" or self._steps % CHECK_EVERY == 0) and not torch.isfinite(loss):
-            raise DivergedError(f"step {self._steps}: the loss is {float(loss)}; a lower learning rate may help")
+        self._unchecked.append(loss.detach())
         self._steps += 1
+        if loss.device.type == "cpu" or len(self._unchecked) >= CHECK_EVERY:
+            self.check()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+
+    def check(self) -> None:
+        """Look at the losses since the last look, which on a GPU waits for it.
+
+        Raises:
+            DivergedError: one of them is not finite; the first such is named.
+        """
+        losses, self._unchecked = [float(loss) for loss in self._unchecked], []
+        for step, loss in enumerate(losses, self._steps - len(losses)):
+            if not math.isfinite(loss):
+                raise DivergedError(f"{self._place}step {step}: the loss is {loss}; a lower learning rate may help")
 
     @torch.no_grad()
     def logits(self, model: nn.Module, examples: Examples) -> Tensor:

@@ -1,34 +1,30 @@
 """Where a training stopped, so that one that was killed goes on with the same bits."""
 
-import json
+import hashlib
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from unmemorize._files import write_durably
-from unmemorize.events import LearningEvents
+from unmemorize.data import Examples
 from unmemorize.train.checkpoint import read_tensors, write_tensors
 from unmemorize.train.context import Context
+from unmemorize.train.recipes import Recipe
 
-LATEST = "latest.json"  # names the newest complete state; written last
+if TYPE_CHECKING:
+    from unmemorize.events import LearningEvents
+
+STATE = "state.safetensors"  # written last: its epoch names the learning events that belong to it
 
 
 class Resume:
-    """The saved state of one training in `ctx.run_dir`, or nothing where that is None.
+    """The saved state of one training, in a folder of its own below `run_dir`.
 
-    Args:
-        ctx: gives the folder, the random state and how often to save.
-        model: in place.
-        optimizer: in place.
-        events: in place, if learning events are recorded.
-        identity: what makes it the same training, such as hashes of recipe and examples.
-
-    Raises:
-        FileExistsError: the folder holds another training.
+    The folder is named by a hash over all that the training follows from (recipe, random state, examples, initial
+    parameters), so that any number of trainings share a `run_dir` and none goes on from another's state.
     """
 
     def __init__(
@@ -36,56 +32,53 @@ class Resume:
         ctx: Context,
         model: nn.Module,
         optimizer: Optimizer,
-        events: LearningEvents | None,
-        identity: dict[str, Any],
+        events: "LearningEvents | None",
+        identity: str,
     ) -> None:
+        assert ctx.run_dir is not None
         self._ctx, self._model, self._optimizer, self._events = ctx, model, optimizer, events
-        self._identity = identity
+        self._folder = Path(ctx.run_dir) / f"fit-{identity[:16]}"
         self._saved = monotonic()
-        self.epoch = self._load() if ctx.run_dir is not None and (ctx.run_dir / LATEST).exists() else 0
 
-    def after(self, epoch: int, *, last: bool) -> None:
-        """Save if it is time; `epoch` is the one that has just ended."""
-        if self._ctx.run_dir is None or not (last or monotonic() - self._saved >= self._ctx.save_every):
-            return
-        folder = self._ctx.run_dir
-        folder.mkdir(parents=True, exist_ok=True)
-        previous = list(folder.glob("epoch-*"))
-        name = f"epoch-{epoch + 1}"
-        random = {"random/batches": self._ctx.generator.get_state(), "random/torch": torch.get_rng_state()}
-        model = {f"model/{key}": value for key, value in self._model.state_dict().items()}
-        write_tensors(folder / f"{name}.safetensors", {**model, **random, **self._optimizer_tensors()}, {})
+    def load(self) -> int:
+        """Bring model, optimizer, events and random state to where they were; the number of epochs already done.
+
+        Raises:
+            StoreError: a file is damaged.
+            ValueError: the events hold something already, which resuming would count twice.
+        """
+        if not (self._folder / STATE).exists():
+            return 0
+        tensors, meta = read_tensors(self._folder / STATE)
+        epoch = int(str(meta["epoch"]))
         if self._events is not None:
-            self._events.save(folder / f"{name}-events.safetensors")
-        write_durably(folder / LATEST, json.dumps({"epoch": epoch + 1, **self._identity}).encode())
-        for path in previous:
-            if not path.name.startswith((f"{name}.", f"{name}-")):
+            if self._events.seen.any():
+                raise ValueError(
+                    "events: expected a new tracker for a training that goes on, got one that has seen examples"
+                )
+            self._events.merge(type(self._events).load(self._events_of(epoch)))
+        self._model.load_state_dict(_under(tensors, "model/"))
+        self._load_optimizer(_under(tensors, "optimizer/"))
+        self._ctx.generator.set_state(tensors["generator"])
+        return epoch
+
+    def save(self, epoch: int, *, last: bool) -> None:
+        """Save after `epoch` epochs, if it is time or the `last` was done."""
+        if not last and monotonic() - self._saved < self._ctx.save_every:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._events is not None:
+            self._events.save(self._events_of(epoch))
+        model = {f"model/{key}": value for key, value in self._model.state_dict().items()}
+        generator = {"generator": self._ctx.generator.get_state()}
+        write_tensors(self._folder / STATE, {**model, **self._optimizer_tensors(), **generator}, {"epoch": epoch})
+        for path in self._folder.glob("events-*"):
+            if path != self._events_of(epoch):
                 path.unlink()
         self._saved = monotonic()
 
-    def _load(self) -> int:
-        folder = self._folder
-        found = json.loads((folder / LATEST).read_text())
-        for key, ours in self._identity.items():
-            if found.get(key) != ours:
-                raise FileExistsError(
-                    f"{folder}: holds another training, with {key} {found.get(key)!r} where this one has {ours!r}; "
-                    "name another run_dir, or remove it"
-                )
-        epoch = int(found["epoch"])
-        tensors, _ = read_tensors(folder / f"epoch-{epoch}.safetensors")
-        self._model.load_state_dict(_under(tensors, "model/"))
-        self._load_optimizer(_under(tensors, "optimizer/"))
-        self._ctx.generator.set_state(tensors["random/batches"])
-        torch.set_rng_state(tensors["random/torch"])
-        if self._events is not None:
-            self._events.merge(LearningEvents.load(folder / f"epoch-{epoch}-events.safetensors"))
-        return epoch
-
-    @property
-    def _folder(self) -> Path:
-        assert self._ctx.run_dir is not None
-        return self._ctx.run_dir
+    def _events_of(self, epoch: int) -> Path:
+        return self._folder / f"events-{epoch}.safetensors"
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:
         state = self._optimizer.state_dict()["state"]
@@ -97,12 +90,24 @@ class Resume:
         }
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        content = self._optimizer.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             index, key = name.split("/", 1)
             state.setdefault(int(index), {})[key] = value
-        self._optimizer.load_state_dict({**content, "state": state})
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+
+
+def identity(
+    model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context, events: "LearningEvents | None"
+) -> str:
+    """SHA-256 over all that the result of a training follows from."""
+    recorded = events.mode if events is not None else None
+    digest = hashlib.sha256(f"{recipe.hash} {ctx.dtype} {recorded}".encode())
+    given = (examples.images, examples.labels, examples.ids, ctx.generator.get_state())
+    for tensor in (*given, *model.state_dict().values()):
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
