@@ -21,10 +21,11 @@ def write_durably(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
     if os.name == "nt":  # a folder cannot be opened there, and its entries are durable without
         return
     handle = os.open(folder, os.O_RDONLY)
