@@ -84,7 +84,8 @@ def test_a_killed_worker_is_replaced_once(tmp_path: Path) -> None:
 def test_kill_9_of_the_parent_loses_and_doubles_nothing(tmp_path: Path) -> None:
     script = (
         "import sys; from test_engine import squares; from unmemorize.engine import run\n"
-        f"if __name__ == '__main__': run(squares(8, 'slow_square', home={str(tmp_path)!r}), {str(tmp_path / 'out')!r}, workers=2)"
+        "if __name__ == '__main__':\n"
+        f"    run(squares(8, 'slow_square', home={str(tmp_path)!r}), {str(tmp_path / 'out')!r}, workers=2)\n"
     )
     program = tmp_path / "program.py"
     program.write_text(script)
@@ -108,7 +109,9 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "from unmemorize.engine import Task, run\n"
-        f"if __name__ == '__main__': run([Task('t', 'engine_tasks:identify', {{'home': {str(tmp_path)!r}}})], {str(tmp_path / 'out')!r})"
+        "if __name__ == '__main__':\n"
+        f"    task = Task('t', 'engine_tasks:identify', {{'home': {str(tmp_path)!r}}})\n"
+        f"    run([task], {str(tmp_path / 'out')!r})\n"
     )
     process = subprocess.Popen(
         [sys.executable, str(program)], env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}

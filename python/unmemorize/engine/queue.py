@@ -5,7 +5,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -55,8 +55,8 @@ def run(
 ) -> dict[str, dict[str, Any]]:
     """Do the tasks that are not done, in spawned local processes with one torch thread each.
 
-    A result is written to `folder/<key>.json` when its task ends, so that a run that was killed goes on where it was. The
-    results do not depend on the number of workers.
+    A result is written to `folder/<key>.json` when its task ends, so that a run that was killed goes on where it was.
+    The results do not depend on the number of workers.
 
     Args:
         tasks: what to do.
@@ -194,10 +194,8 @@ def _work_off(
 def _send(worker: _Worker, task: Task, folder: Path, shared: dict[str, Any]) -> None:
     path = str(folder / f"{task.key}.json")
     worker.task = task
-    try:
+    with suppress(OSError):  # the worker is gone: its pipe says so to `wait`
         worker.inbox.send((task.key, task.function, {**shared, **task.arguments}, task.hash, path))
-    except OSError:
-        pass  # the worker is gone: its pipe says so to `wait`
 
 
 @contextmanager

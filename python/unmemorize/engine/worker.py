@@ -15,7 +15,7 @@ from unmemorize._files import write_durably
 
 
 def work(inbox: Connection, alive: Connection) -> None:
-    """Receive (key, function, arguments, hash, path), write the result to path, send (key, result, error, traceback)."""
+    """Receive (key, function, arguments, hash, path), write the result to path, send (key, result, error, trace)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_die_with_parent, args=(alive,), daemon=True).start()
     while True:

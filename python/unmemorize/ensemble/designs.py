@@ -35,8 +35,8 @@ def balanced(n: int, models: int, ratio: float = 0.7, seed: int = 0) -> NDArray[
     """Every example is left out by the same number of models, and every model gets the same number of examples.
 
     Counts are exact where (1 - ratio) * T and ratio * n are whole numbers, else they differ by at most one. Where a
-    divisor of T makes them whole too, the design consists of blocks of that many models, each balanced by itself: of 100
-    models at ratio 0.7, every ten leave each example out three times, so the first ten are as good a design as all.
+    divisor of T makes them whole too, the design consists of blocks of that many models, each balanced by itself: of
+    100 models at ratio 0.7, every ten leave each example out three times, so the first ten are a design too.
 
     Args:
         n: training examples.

@@ -1,7 +1,6 @@
 """The store: who was trained on what, and what each model said."""
 
 import json
-import os
 import re
 import uuid
 import warnings
@@ -187,9 +186,8 @@ class Ensemble:
 
     def _files(self) -> Iterator[Entry]:
         folder = self.path / "entries"
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(SUFFIX) and not name.startswith("."):
-                yield Entry(folder / name)
+        names = sorted(path.name for path in folder.iterdir())
+        yield from (Entry(folder / name) for name in names if name.endswith(SUFFIX) and not name.startswith("."))
 
     def __len__(self) -> int:
         return sum(1 for _ in self.entries())
