@@ -1,0 +1,104 @@
+"""Unlearning: one algorithm per file, and `run`, which applies one or a plan of several to a model."""
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+from torch import nn
+
+from unmemorize.data import Data
+from unmemorize.forget_set import ForgetSet
+from unmemorize.train import Context
+from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, run_chain
+from unmemorize.unlearn.fine_tune import FineTune
+from unmemorize.unlearn.neg_grad_plus import NegGradPlus
+from unmemorize.unlearn.nothing import Nothing
+from unmemorize.unlearn.out_of_sample import OutOfSample
+from unmemorize.unlearn.random_label import RandomLabel
+from unmemorize.unlearn.retrain import Retrain
+from unmemorize.unlearn.salun import SalUn
+
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "FineTune",
+    "NegGradPlus",
+    "Nothing",
+    "OutOfSample",
+    "Plan",
+    "RandomLabel",
+    "Retrain",
+    "SalUn",
+    "Step",
+    "Unlearned",
+    "make",
+    "run",
+]
+
+ALGORITHMS: dict[str, type[Any]] = {
+    algorithm.NAME: algorithm
+    for algorithm in (Nothing, Retrain, FineTune, NegGradPlus, RandomLabel, SalUn, OutOfSample)
+}
+
+
+def make(name: str, **hyper: Any) -> Algorithm:
+    """The algorithm called `name`, its hyper-parameters those given and defaults for the rest.
+
+    Raises:
+        ValueError: no algorithm or hyper-parameter has this name, one without a default is missing, or a value is
+            outside the range that the error names.
+
+    Example:
+        >>> make("salun", threshold=0.3)
+        SalUn(lr=0.02, epochs=5, threshold=0.3)
+        >>> make("salun", beta=1)
+        Traceback (most recent call last):
+        ValueError: salun: no hyper-parameter 'beta'; known are lr, epochs, threshold
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(f"algorithm: no algorithm {name!r}; known are {', '.join(ALGORITHMS)}")
+    known = {field.name: field.default for field in fields(ALGORITHMS[name])}
+    for given in hyper:
+        if given not in known:
+            raise ValueError(f"{name}: no hyper-parameter {given!r}; known are {', '.join(known) or 'none'}")
+    for needed, default in known.items():
+        if default is MISSING and needed not in hyper:
+            raise ValueError(f"{name}: needs {needed}, which has no default")
+    algorithm: Algorithm = ALGORITHMS[name](**hyper)
+    return algorithm
+
+
+def run(
+    algorithm: str | Algorithm | Plan, model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context
+) -> Unlearned:
+    """Make a copy of `model` forget `forget_set`.
+
+    Args:
+        algorithm: a name from `ALGORITHMS`, an instance, or anything with a `plan`, such as a `RUM`. A single algorithm
+            forgets the whole set in one step.
+        model: the original, trained on `data.train`; it is not changed.
+        data: the data set.
+        forget_set: what to forget, in rows of `data.train`.
+        ctx: device, precision, seed. With `run_dir`, each finished step is kept there and a killed run goes on from it.
+
+    Returns:
+        The unlearned model, its wall seconds, and accuracies after every step.
+
+    Raises:
+        ValueError: unknown algorithm; a forget set of another data set, or one that leaves nothing to retain.
+        TypeError: `algorithm` can neither `apply` nor `plan`.
+        FileExistsError: `ctx.run_dir` holds another unlearning.
+        DivergedError: the loss is not finite; the checkpoints of the steps before it are kept.
+
+    Example:
+        >>> from unmemorize import Context, ForgetSet, data, models
+        >>> digits = data.load("digits")
+        >>> forget = ForgetSet.from_ids([3, 14, 159], strata=1)
+        >>> done = run("nothing", models.build("convnet", digits), digits, forget, Context(device="cpu"))
+        >>> [(step["stratum"], step["algorithm"], step["size"]) for step in done.history]
+        [('all', 'nothing', 3)]
+    """
+    chosen = make(algorithm) if isinstance(algorithm, str) else algorithm
+    if isinstance(chosen, type) or not isinstance(chosen, Plan | Algorithm):
+        raise TypeError(f"algorithm: expected a name, or an object with apply or plan, got {algorithm!r}")
+    steps = chosen.plan(forget_set) if isinstance(chosen, Plan) else [Step(chosen, forget_set.ids)]
+    return run_chain(steps, model, data, forget_set, ctx)

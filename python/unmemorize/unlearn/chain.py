@@ -1,0 +1,183 @@
+"""Unlearn in steps, each from the model that the step before left, and go on after being killed."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from unmemorize.data import Data, Examples
+from unmemorize.forget_set import ForgetSet
+from unmemorize.train import Context, load_checkpoint, save_checkpoint
+
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """What makes a model forget. A frozen dataclass of hyper-parameters, here or in a user's own code."""
+
+    def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
+        """Work on `model` in place and return it; all that is random comes from `ctx`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One link of a chain: `algorithm` forgets `ids`."""
+
+    algorithm: Algorithm
+    ids: NDArray[np.int64]
+    stratum: str = "all"
+
+
+@runtime_checkable
+class Plan(Protocol):
+    """What cuts a forget set into steps; `RUM` does."""
+
+    def plan(self, forget_set: ForgetSet) -> Sequence[Step]:
+        """The steps, in the order in which they are taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unlearned:
+    """The outcome of a chain."""
+
+    model: nn.Module  # in eval mode
+    seconds: float  # wall clock of the steps, without the evaluation between them
+    history: list[dict[str, Any]]  # of each step: stratum, algorithm, size, seconds, and the accuracy after it
+
+
+def run_chain(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> Unlearned:
+    """Take `steps` one after another on a copy of `model`.
+
+    Step i forgets its own examples and retains the training set without those of steps 1 to i: what is still to be
+    unlearned is retained until its turn comes. Each step has random numbers of its own, so a chain that was killed and
+    resumed (`ctx.run_dir`) ends with the bits of an undisturbed one.
+
+    Args:
+        steps: the chain.
+        model: the original; it is not changed.
+        data: the data set it was trained on.
+        forget_set: what is forgotten in all; accuracies are reported on it and on each of its strata.
+        ctx: device, precision, seed; `run_dir` keeps a checkpoint of every finished step.
+
+    Raises:
+        ValueError: the forget set belongs to other data or leaves nothing to retain; a step has no examples.
+        FileExistsError: `ctx.run_dir` holds another chain.
+        DivergedError: the loss is not finite; the checkpoints of the steps before it are kept.
+    """
+    groups = _groups(steps, model, data, forget_set, ctx)
+    plan = "" if ctx.run_dir is None else _fingerprint(steps, model, data, forget_set, ctx)
+    data, model = data.to(ctx.device), copy.deepcopy(model).to(ctx.device)
+    history = _resume(model, steps, plan, ctx)
+    for i, step in enumerate(steps[len(history) :], start=len(history)):
+        forget = data.train.subset(step.ids)
+        retain = data.train.without(np.concatenate([earlier.ids for earlier in steps[: i + 1]]))
+        model, seconds = _timed(step.algorithm, model, forget, retain, _context(ctx, i))
+        history.append(
+            {
+                "stratum": step.stratum,
+                "algorithm": name_of(step.algorithm),
+                "size": len(forget),
+                "seconds": seconds,
+                "accuracy": _accuracy(model, data, groups, ctx),
+            }
+        )
+        if ctx.run_dir is not None:
+            save_checkpoint(_path(ctx.run_dir, i), model, plan=plan, history=json.dumps(history))
+    return Unlearned(model.eval(), sum(entry["seconds"] for entry in history), history)
+
+
+def name_of(algorithm: Algorithm) -> str:
+    """The name under which an algorithm is known, "neg_grad_plus" of `NegGradPlus`; else that of its class."""
+    name: str = getattr(algorithm, "NAME", type(algorithm).__name__)
+    return name
+
+
+def _groups(
+    steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context
+) -> dict[str, NDArray[np.int64]]:
+    """The ids that accuracies are reported on, once everything is seen to fit together."""
+    forget_set.check(len(data.train), data.hash if forget_set.data_hash else None)
+    for i, step in enumerate(steps):
+        if not len(step.ids):
+            raise ValueError(f"step {i + 1}: stratum {step.stratum!r} has 0 examples to forget")
+    groups = forget_set.groups(len(data.train))
+    if not len(groups["retain"]):
+        raise ValueError(f"forget set: holds all {len(data.train)} training examples, so none is left to retain")
+    outputs = ctx.logits(model.to(ctx.device), data.train.take([0])).shape[1]
+    if outputs < data.n_classes:
+        raise ValueError(f"model: expected at least {data.n_classes} outputs to match the data, got {outputs}")
+    for i, step in enumerate(steps):
+        known = getattr(getattr(step.algorithm, "ensemble", None), "data_hash", None)
+        if known not in (None, data.hash):
+            raise ValueError(f"step {i + 1}: its ensemble is of data {known[:16]}, the model's are {data.hash[:16]}")
+    return groups
+
+
+def _context(ctx: Context, step: int) -> Context:
+    """Random numbers and a folder for one step; nothing carries over from the step before."""
+    seed = int(np.random.SeedSequence([ctx.seed, step]).generate_state(1)[0])
+    return replace(ctx, seed=seed, run_dir=None if ctx.run_dir is None else Path(ctx.run_dir) / f"step-{step + 1}")
+
+
+def _timed(
+    algorithm: Algorithm, model: nn.Module, forget: Examples, retain: Examples, ctx: Context
+) -> tuple[nn.Module, float]:
+    """One step and its wall seconds; the seed reaches dropout too, and torch's own random state is left alone."""
+    assert isinstance(ctx.device, torch.device)
+    on_gpu = ctx.device.type == "cuda"
+    start = perf_counter()
+    with torch.random.fork_rng(devices=[ctx.device] if on_gpu else []):
+        torch.manual_seed(ctx.seed)
+        model = algorithm.apply(model, forget, retain, ctx)
+    if on_gpu:
+        torch.cuda.synchronize(ctx.device)
+    return model, perf_counter() - start
+
+
+def _accuracy(model: nn.Module, data: Data, groups: dict[str, NDArray[np.int64]], ctx: Context) -> dict[str, float]:
+    correct = (ctx.logits(model, data.train).argmax(1) == data.train.labels).cpu().numpy()
+    accuracy = {name: float(correct[ids].mean()) for name, ids in groups.items()}
+    return {**accuracy, "test": ctx.accuracy(model, data.test)}
+
+
+def _fingerprint(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> str:
+    """SHA-256 over all that decides the outcome; an algorithm is told by its repr, as that of a dataclass."""
+    what = [data.hash, forget_set.hash, ctx.seed, ctx.batch_size, str(ctx.dtype), [repr(s.algorithm) for s in steps]]
+    digest = hashlib.sha256(json.dumps(what).encode())
+    for step in steps:
+        digest.update(step.ids.tobytes())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _resume(model: nn.Module, steps: Sequence[Step], plan: str, ctx: Context) -> list[dict[str, Any]]:
+    """Load the last finished step into `model`; the history up to it, empty where there is none."""
+    if ctx.run_dir is None:
+        return []
+    for i in reversed(range(len(steps))):
+        path = _path(ctx.run_dir, i)
+        if path.exists():
+            state, meta = load_checkpoint(path)
+            if meta.get("plan") != plan:
+                raise FileExistsError(
+                    f"{path}: is of unlearning {str(meta.get('plan'))[:16]}, this one is {plan[:16]} (another model, "
+                    "data set, forget set, plan or seed); name another run_dir, or remove it"
+                )
+            model.load_state_dict(state)
+            history: list[dict[str, Any]] = json.loads(meta["history"])
+            return history
+    return []
+
+
+def _path(folder: str | Path, step: int) -> Path:
+    return Path(folder) / f"step-{step + 1}.safetensors"
