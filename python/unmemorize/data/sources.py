@@ -25,6 +25,9 @@ def load(
 ) -> Data:
     """Load, split and normalise a data set.
 
+    A training set that comes without a validation split gives 10% of each class for one, by a fixed seed; digits, which
+    come without a test split, first give 20% of each class for that.
+
     Args:
         name: one of `NAMES`; or a folder `train/CLASS/*.png` with `test/` and optionally `val/` beside `train/`; or an
             .npz file with `x_train`, `y_train`, `x_test`, `y_test` and optionally `x_val`, `y_val`.
@@ -36,6 +39,7 @@ def load(
     Raises:
         ValueError: no data set has this name, or its content does not fit together.
         FileNotFoundError: no such folder or file.
+        OSError: torchvision can neither read nor download its files.
         ImportError: the data set needs a package that is not installed.
 
     Example:
@@ -89,7 +93,12 @@ def _torchvision(name: str, root: Path, **options: Any) -> Data:
     source: Callable[..., Any] = getattr(_needs("torchvision.datasets", "torchvision"), kind)
     arrays = []
     for arguments in which:
-        part = source(str(root), download=True, **arguments)
+        try:
+            part = source(str(root), download=True, **arguments)
+        except ImportError:
+            raise
+        except Exception as error:  # no network, no space, a damaged file: torchvision has a kind for each
+            raise OSError(f"{name}: cannot be read from {root.resolve()} or downloaded to it: {error}") from error
         images, labels = np.asarray(part.data), np.asarray(part.targets if hasattr(part, "targets") else part.labels)
         arrays += [images, labels.astype(np.int64)]
     return from_arrays(*arrays, name=name, **options)
@@ -100,7 +109,7 @@ def _npz(path: Path, **options: Any) -> Data:
         raise FileNotFoundError(f"{path}: no such file")
     needed, optional = ("x_train", "y_train", "x_test", "y_test"), ("x_val", "y_val")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in needed if key not in archive]
             if missing:
                 raise KeyError(f"no array {missing[0]!r}; it holds {', '.join(archive) or 'nothing'}")
@@ -136,9 +145,12 @@ def _class_folders(path: Path, classes: list[str]) -> tuple[np.ndarray, np.ndarr
         for file in sorted(f for f in (path / name).glob("*") if f.suffix.lower() in IMAGE_SUFFIXES):
             try:
                 with image.open(file) as opened:
-                    pixels.append(np.asarray(opened.convert("L" if opened.mode in ("1", "L") else "RGB")))
+                    mode = opened.mode
+                    pixels.append(np.asarray(opened.convert("L" if mode in ("1", "L") else "RGB")))
             except Exception as error:  # Pillow raises many kinds for a damaged file
                 raise ValueError(f"{file}: damaged or not an image: {error}") from error
+            if mode.startswith(("I", "F")):
+                raise ValueError(f"{file}: expected 8 bits a channel, got mode {mode!r}, which would be clipped")
             if pixels[-1].shape != pixels[0].shape:
                 raise ValueError(
                     f"{file}: expected an image of shape {pixels[0].shape} like the first, got {pixels[-1].shape}"

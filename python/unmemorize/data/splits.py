@@ -91,16 +91,15 @@ def assemble(
     n_classes = int(max(labels.max(initial=0) for _, labels, _ in parts.values())) + 1
     if n_classes < 2:
         raise ValueError(f"{name}: expected at least 2 classes, every label is 0")
-    mean = images.mean(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0]
-    scale = images.std(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0]
-    scale[scale == 0] = 1.0
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0].astype(np.float32)
+    scale = images.std(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0].astype(np.float32)
+    scale[scale == 0] = 1.0  # a channel that is the same everywhere
     taught = {"train": flip(true_labels, noise, n_classes, np.random.default_rng(seed))}
 
     def examples(part: str) -> Examples:
         pixels, labels, source = parts[part]
-        normal = ((pixels - mean) / scale).astype(np.float32)
         return Examples(
-            torch.from_numpy(normal).to(device),
+            torch.from_numpy((pixels - mean) / scale).to(device),
             torch.from_numpy(taught.get(part, labels)).to(device),
             torch.arange(len(labels), device=device),
             source,

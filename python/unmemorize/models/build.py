@@ -58,8 +58,9 @@ def build(name: str, data: Inputs, *, seed: int = 0) -> nn.Module:
     least = SMALLEST.get(name, 8)
     if min(height, width) < least:
         raise ValueError(f"model: {name} needs images of at least {least} x {least} pixels, got {height} x {width}")
-    model = _NETWORKS[name](channels, height, width, data.n_classes)
-    model.to(memory_format=torch.channels_last)
+    with torch.device("meta"):  # no parameters yet: they are drawn once, by `reinitialize`
+        model = _NETWORKS[name](channels, height, width, data.n_classes)
+    model.to_empty(device="cpu").to(memory_format=torch.channels_last)
     return reinitialize(model, seed)
 
 

@@ -51,7 +51,7 @@ class Recipe:
         for name in self.augment:
             if name not in AUGMENTATIONS:
                 raise ValueError(f"augment: no augmentation {name!r}; known are {', '.join(AUGMENTATIONS)}")
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0:
+        if self.epochs < 1 or self.batch_size < 1 or not 0 < self.lr < math.inf:
             raise ValueError(f"epochs, batch_size, lr: expected at least 1, at least 1, above 0, got "
                              f"{self.epochs}, {self.batch_size}, {self.lr}")  # fmt: skip
 
