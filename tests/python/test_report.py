@@ -21,7 +21,7 @@ from unmemorize.results import Results, Sample, png
 from unmemorize.stats import Estimate
 
 EMPTY = Results(title="Nothing", seeds={}, versions={})
-VOID = {"meta", "img", "br", "link", "input", "hr", "path", "use", "rect"}
+VOID = {"wbr", "meta", "img", "br", "link", "input", "hr", "path", "use", "rect"}
 
 
 class Page(HTMLParser):
@@ -175,6 +175,10 @@ def test_every_measure_has_its_direction(full):
     words = Page(full).text
     for label in ("ToW ↑", "ToW-MIA ↑", "run time ↓", "share of retraining ↓", "recall of flips ↑", "Spearman ↑"):
         assert label.replace(" ", "") in words.replace(" ", "").replace("\xa0", "")
+
+
+def test_sentences_stand_apart(html):
+    assert not re.search(r"[a-zé)][.;:,][A-Z(]", Page(html).text)
 
 
 def test_page_says_what_it_does_not_promise(html):

@@ -140,8 +140,13 @@ def _legend(figure: Any, rows: Sequence[ComparisonRow], palette: dict[str, str])
     ]
     for plan, scores, name in dict.fromkeys((row.plan, row.scores, plan_name(row)) for row in rows):
         face = COLOUR["ink"] if scores in ("", "exact") else COLOUR["surface"]
-        style = {"color": COLOUR["ink"], "markerfacecolor": face, "marker": MARKER.get(plan, "o"), "linestyle": ""}
+        style: dict[str, Any] = {
+            "color": COLOUR["ink"],
+            "markerfacecolor": face,
+            "marker": MARKER.get(plan, "o"),
+            "linestyle": "",
+        }
         handles.append(Line2D([], [], label=fit(name), **style))
-    longest = max(len(handle.get_label()) for handle in handles)
+    longest = max(len(str(handle.get_label())) for handle in handles)
     columns = 3 if longest < 18 else 2 if longest < 24 else 1
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)

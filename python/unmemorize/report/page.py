@@ -88,8 +88,8 @@ def spread(cell: Estimate, column: tables.Column) -> str:
 
 
 def raised(value: str) -> Markup:
-    """RUM^F with its F raised, the rest escaped."""
-    return Markup(str(escape(value)).replace("RUM^F", "RUM<sup>F</sup>"))
+    """RUM^F with its F raised, names breakable at their underscores, the rest escaped."""
+    return Markup(str(escape(value)).replace("RUM^F", "RUM<sup>F</sup>").replace("_", "_<wbr>"))
 
 
 def verdict(results: Results) -> str:
