@@ -1,0 +1,128 @@
+"""The only door to the compiled core: what users pass in becomes contiguous, native arrays of an exact dtype.
+
+An array that is already right is passed on as it is, never copied. Tensors are recognised without importing torch.
+Ranges and values are checked by the core, in the same pass that uses them.
+"""
+
+import operator
+import os
+import sys
+from functools import cache
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unmemorize import _core
+
+_LOGITS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
+_MOST_THREADS = 1024
+
+
+def is_tensor(x: object) -> TypeGuard[Any]:
+    """Whether ``x`` is a torch tensor, on any device."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def on_device(x: object) -> TypeGuard[Any]:
+    """Whether ``x`` is a tensor that is not in the memory of the CPU."""
+    return is_tensor(x) and x.device.type != "cpu"
+
+
+def to_numpy(x: object) -> tuple[NDArray[Any], str]:
+    """An array, tensor or sequence as a NumPy array that shares its memory if it can, and the name of its dtype.
+
+    NumPy has no bfloat16: such values come back as their bits, in uint16, with the name "bfloat16".
+    """
+    if isinstance(x, np.ndarray):
+        array = x
+    elif is_tensor(x):
+        tensor = x.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":
+            return tensor.view(sys.modules["torch"].int16).numpy().view(np.uint16), "bfloat16"
+        array = tensor.numpy()
+    else:
+        array = np.asarray(x)
+    if array.dtype.name == "bfloat16":  # the ml_dtypes package
+        return array.view(np.uint16), "bfloat16"
+    return array, array.dtype.name
+
+
+def _exact(x: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """``x`` itself if it is C-contiguous, aligned, native and of ``dtype``, else a copy that is."""
+    if x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned:
+        return x
+    return np.array(x, dtype=dtype, order="C")
+
+
+def _check_shape(x: NDArray[Any], name: str, axes: str) -> None:
+    if x.ndim != axes.count(",") + 1 - axes.endswith(",)"):
+        raise ValueError(f"{name}: expected shape {axes}, got {x.shape}")
+
+
+def integers(x: object, name: str, axes: str = "(b,)") -> NDArray[np.int64]:
+    """Ids or labels: integers of any size, as int64 of shape ``axes``."""
+    array, dtype = to_numpy(x)
+    _check_shape(array, name, axes)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name}: expected integers, got {dtype}")
+    if dtype == "uint64" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"{name}: {array.max()} is not an index")
+    return _exact(array, np.int64)
+
+
+def logits(x: object, name: str = "logits") -> NDArray[Any]:
+    """Logits (b, C) in float16, bfloat16 (as uint16), float32 or float64."""
+    array, dtype = to_numpy(x)
+    _check_shape(array, name, "(b, C)")
+    if dtype == "bfloat16":
+        return _exact(array, np.uint16)
+    if dtype not in _LOGITS:
+        raise TypeError(f"{name}: expected float16, bfloat16, float32 or float64, got {dtype}")
+    return _exact(array, _LOGITS[dtype])
+
+
+def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]:
+    """A boolean matrix of shape ``axes``."""
+    array, dtype = to_numpy(x)
+    _check_shape(array, name, axes)
+    if dtype != "bool" and array.size:
+        raise TypeError(f"{name}: expected bool, got {dtype}; compare first, for instance {name} > 0")
+    return _exact(array, np.bool_)
+
+
+def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
+    """Real numbers of any precision, as float64 of shape ``axes``. NaN is left to the core."""
+    array, dtype = to_numpy(x)
+    if dtype == "bfloat16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    _check_shape(array, name, axes)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got {dtype}")
+    return _exact(array, np.float64)
+
+
+@cache
+def _available() -> int:
+    return _core.available_threads()
+
+
+def threads(n_threads: int | None) -> int:
+    """How many threads a call may use.
+
+    Args:
+        n_threads: 1 to 1024, or None: all that the CPU affinity and the cgroup quota of this process allow, but 1 in a
+            worker process of ``multiprocessing`` (a DataLoader's worker, for instance), which has siblings.
+    """
+    if n_threads is not None:
+        count = operator.index(n_threads)
+        if not 1 <= count <= _MOST_THREADS:
+            raise ValueError(f"n_threads: expected 1 to {_MOST_THREADS}, got {count}")
+        return count
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return min(_available(), len(os.sched_getaffinity(0)))
+    return _available()
