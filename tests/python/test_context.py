@@ -11,6 +11,8 @@ from torch import nn
 from unmemorize.data import Examples
 from unmemorize.train import Context, DivergedError
 
+torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
+
 
 def examples(n, side=8):
     generator = torch.Generator().manual_seed(0)

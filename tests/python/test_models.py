@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from unmemorize.models import NAMES, build, reinitialize
 
+torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
+
 
 def inputs(channels=3, side=32, n_classes=10):
     return SimpleNamespace(shape=(channels, side, side), n_classes=n_classes)

@@ -12,7 +12,7 @@ from unmemorize._files import write_durably
 from unmemorize.errors import StoreError
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, **meta: object) -> None:
+def save_checkpoint(path: str | Path, model: nn.Module, /, **meta: object) -> None:
     """Write the state of `model` as safetensors, with `meta` (what JSON can hold) beside the tensors.
 
     Raises:
