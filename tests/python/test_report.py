@@ -216,6 +216,16 @@ def test_results_without_optional_parts_still_make_a_page():
         assert Page(page.render(only)).open == []
 
 
+def test_forget_set_without_scores_claims_none():
+    plain = report.ForgetSetSummary("ids", "given", "ab12", (report.StratumSummary("all", 3),))
+    imaged = replace(plain, strata=(report.StratumSummary("all", 3, samples=(Sample(7, "cat", png=png(np.eye(3))),)),))
+    assert "all 3 – –" in Page(page.render(replace(EMPTY, forget_sets=(plain,)))).text
+    words = Page(page.render(replace(EMPTY, forget_sets=(imaged,)))).text
+    assert "cat id 7" in words
+    assert "score" not in words.split("What was forgotten", 2)[2].split("Under each image")[0]
+    assert "flipped" not in words.split("Under each image")[0]
+
+
 def test_single_run_claims_no_interval():
     once = Estimate(0.9, float("nan"), float("nan"), 1)
     row = study().comparison[-1]

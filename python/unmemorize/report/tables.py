@@ -150,10 +150,7 @@ def proxies(results: Results) -> Table:
 def strata_sizes(forget_set: ForgetSetSummary) -> Table:
     """The strata of one manifest."""
     columns = [Column(name, unit="name") for name in ("stratum", "examples", "flipped", "score range")]
-    rows = tuple(
-        (s.name, text.count(s.size), text.count(s.flipped), text.interval(Estimate(s.low, s.low, s.high, s.size), 2))
-        for s in forget_set.strata
-    )
+    rows = tuple((s.name, text.count(s.size), text.count(s.flipped), _range(s.low, s.high)) for s in forget_set.strata)
     return Table(tuple(columns), rows)
 
 
@@ -190,6 +187,10 @@ def best_row(results: Results) -> ComparisonRow | None:
     """The row with the highest ToW; retraining itself does not compete."""
     rows = [row for row in results.comparison if row.algorithm != "retrain" and math.isfinite(row.tow.value)]
     return max(rows, key=lambda row: row.tow.value, default=None)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{text.number(low, 2)} to {text.number(high, 2)}" if math.isfinite(low) else text.ABSENT
 
 
 def _part(name: str) -> str:
