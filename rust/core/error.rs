@@ -28,6 +28,8 @@ pub enum Error {
     TooFew { wanted: usize, n: usize },
     #[error("k: expected 1 to {n}, the number of examples, got {k}")]
     Strata { n: usize, k: usize },
+    #[error("by: {group} is out of range for {groups} groups (example {id})")]
+    Group { group: i64, groups: usize, id: usize },
     #[error("x, y: a correlation needs 2 to 4294967295 pairs, got {n}")]
     Pairs { n: usize },
 
@@ -35,6 +37,8 @@ pub enum Error {
     Id { id: i64, n: usize },
     #[error("labels: {label} is out of range for {classes} classes (example {id})")]
     Label { label: i64, classes: usize, id: i64 },
+    #[error("{name}: expected {expected} values to match logits of shape {shape:?}, got {got}")]
+    Rows { name: &'static str, expected: usize, shape: (usize, usize), got: usize },
     #[error("logits: expected at least 2 classes, got shape ({rows}, {classes})")]
     Classes { rows: usize, classes: usize },
     #[error("logits: not finite (NaN or infinite) for example {id}")]
@@ -45,10 +49,12 @@ pub enum Error {
     EpochBack { id: i64, last: u32, epoch: u32 },
     #[error("epoch: example {id} was already seen {most} times")]
     EpochEnd { id: i64, most: u32 },
-    #[error(
-        "epoch: this tracker's updates {this} an epoch, the new ones {other}; give epoch= in all updates or in none"
-    )]
+    #[error("epoch: epochs are {this} so far, now {other}; give epoch= in every update or in none")]
     EpochMode { this: &'static str, other: &'static str },
+    #[error("mode: expected 'train' or 'eval', got '{got}'")]
+    Mode { got: String },
+    #[error("mode: expected '{this}' to match this tracker, got '{other}'")]
+    Modes { this: &'static str, other: &'static str },
     #[error("n_examples: expected {expected} to match this tracker, got {got}")]
     Trackers { expected: usize, got: usize },
 

@@ -3,9 +3,11 @@
 //! Everything here is one idea: examples have a total order, by score and then by id, and are cut at given ranks of it.
 //! A cut needs selection only, not a sort, and is the same for any number of threads because the order is total.
 
+use std::ops::Range;
+
 use crate::error::Error;
+use crate::parallel::Threads;
 use crate::resample::SplitMix64;
-use rayon::prelude::*;
 
 /// A score: f64 or f32, ordered as the exact f64 of the same value.
 pub trait Score: Copy + Into<f64> + Sync {}
@@ -18,29 +20,28 @@ pub fn key<T: Into<f64>>(score: T) -> u64 {
 }
 
 /// Refuses NaN, naming how many there are and the first.
-pub fn no_nan<T: Score>(name: &'static str, values: &[T]) -> Result<(), Error> {
+pub(crate) fn no_nan<T: Score>(name: &'static str, values: &[T]) -> Result<(), Error> {
     let is_nan = |v: &T| (*v).into().is_nan();
-    match values.par_iter().position_first(is_nan) {
+    let count = values.iter().filter(|v| is_nan(v)).count();
+    match values.iter().position(is_nan) {
         None => Ok(()),
-        Some(first) => Err(Error::NotANumber {
-            name,
-            count: values.iter().filter(|v| is_nan(v)).count(),
-            len: values.len(),
-            first,
-        }),
+        Some(first) => Err(Error::NotANumber { name, count, len: values.len(), first }),
     }
 }
 
-/// The ids in the order of their scores, ties by id.
-pub fn argsort<T: Score>(scores: &[T]) -> Result<Vec<usize>, Error> {
+/// The ids in the order of their scores, ties by id. 16 bytes a score beside the result.
+///
+/// # Errors
+/// NaN.
+pub fn argsort<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<usize>, Error> {
     no_nan("score", scores)?;
-    Ok(sorted(scores).into_par_iter().map(|(_, id)| id).collect())
+    Ok(sorted(scores, threads).into_iter().map(|(_, id)| id).collect())
 }
 
-/// (key, id) of every score, sorted. 16 bytes a score.
-pub(crate) fn sorted<T: Score>(scores: &[T]) -> Vec<(u64, usize)> {
-    let mut pairs: Vec<_> = scores.par_iter().enumerate().map(|(id, &s)| (key(s), id)).collect();
-    pairs.par_sort_unstable();
+/// (key, id) of every score, sorted.
+pub(crate) fn sorted<T: Score>(scores: &[T], threads: &Threads) -> Vec<(u64, usize)> {
+    let mut pairs: Vec<_> = scores.iter().enumerate().map(|(id, &s)| (key(s), id)).collect();
+    threads.sort_by(&mut pairs, Ord::cmp);
     pairs
 }
 
@@ -48,72 +49,102 @@ pub(crate) fn sorted<T: Score>(scores: &[T]) -> Vec<(u64, usize)> {
 /// the last n mod k strata has one example more.
 ///
 /// O(n) time; beside the result, 16 bytes for each example whose score shares its leading 16 bits with a cut.
-pub fn strata<T: Score>(scores: &[T], k: usize) -> Result<Vec<i64>, Error> {
+///
+/// # Errors
+/// NaN; k outside 1..=n.
+pub fn strata<T: Score>(scores: &[T], k: usize, threads: &Threads) -> Result<Vec<i64>, Error> {
     no_nan("score", scores)?;
-    Ok(cut(scores.len(), &|i| key(scores[i]), &starts(scores.len(), k)?))
+    Ok(cut(scores.len(), &|i| key(scores[i]), &starts(scores.len(), k)?, threads))
 }
 
-/// Quantile strata within each group: as [`strata`], for the examples of each group alone. `group` in 0..`groups`.
-pub fn strata_within<T: Score>(scores: &[T], group: &[usize], groups: usize, k: usize) -> Result<Vec<i64>, Error> {
+/// [`strata`] of each group alone; `group` says, in 0..`groups`, where an example belongs.
+///
+/// # Errors
+/// NaN; another length of `group`, or one out of range; k larger than a group.
+pub fn strata_within<T: Score>(
+    scores: &[T],
+    group: &[i64],
+    groups: usize,
+    k: usize,
+    threads: &Threads,
+) -> Result<Vec<i64>, Error> {
+    Error::check_length("by", group.len(), scores.len(), "score")?;
     no_nan("score", scores)?;
     let mut members = vec![Vec::new(); groups];
     for (id, &g) in group.iter().enumerate() {
-        members[g].push(id);
+        let of_group = usize::try_from(g).ok().and_then(|g| members.get_mut(g));
+        of_group.ok_or(Error::Group { group: g, groups, id })?.push(id);
     }
-    let parts: Vec<Vec<i64>> = members
-        .par_iter()
-        .map(|ids| Ok(cut(ids.len(), &|j| key(scores[ids[j]]), &starts(ids.len(), k)?)))
-        .collect::<Result<_, Error>>()?;
+    let parts = threads.map(groups, |g| {
+        let ids = &members[g];
+        Ok(cut(ids.len(), &|j| key(scores[ids[j]]), &starts(ids.len(), k)?, &Threads::one()))
+    });
     let mut result = vec![0; scores.len()];
-    for (&id, &part) in members.iter().flatten().zip(parts.iter().flatten()) {
-        result[id] = part;
+    for (ids, parts) in members.iter().zip(parts) {
+        ids.iter().zip(parts?).for_each(|(&id, part)| result[id] = part);
     }
     Ok(result)
 }
 
-/// The ids of the `size` lowest scores, ascending.
-pub fn lowest<T: Score>(scores: &[T], size: usize) -> Result<Vec<usize>, Error> {
+/// The ids of the `size` lowest scores, ascending; ties by id.
+///
+/// # Errors
+/// NaN; more than there are.
+pub fn lowest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
     no_nan("score", scores)?;
-    first(scores.len(), &|i| key(scores[i]), size)
+    first(scores.len(), &|i| key(scores[i]), size, threads)
 }
 
-/// The ids of the `size` highest scores, ascending: the last in the order by score and id, so that they are never among
-/// the lowest where both fit.
-pub fn highest<T: Score>(scores: &[T], size: usize) -> Result<Vec<usize>, Error> {
+/// The ids of the `size` highest scores, ascending: the last in the order by score and id, so that none of them is
+/// among the lowest if both fit.
+///
+/// # Errors
+/// NaN; more than there are.
+pub fn highest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
     no_nan("score", scores)?;
     let n = scores.len();
     let rest = n.checked_sub(size).ok_or(Error::TooFew { wanted: size, n })?;
-    Ok(in_part(&cut(n, &|i| key(scores[i]), &[rest]), 1))
+    Ok(in_part(&cut(n, &|i| key(scores[i]), &[rest], threads), 1, threads))
 }
 
 /// The ids of the `size` scores nearest to `value`, ascending; ties by id.
-pub fn nearest<T: Score>(scores: &[T], value: f64, size: usize) -> Result<Vec<usize>, Error> {
+///
+/// # Errors
+/// NaN; more than there are.
+pub fn nearest<T: Score>(scores: &[T], value: f64, size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
     no_nan("score", scores)?;
-    let distance = |s: T| if s.into() == value { 0.0 } else { (s.into() - value).abs() }; // inf - inf is 0 here
-    first(scores.len(), &|i| key(distance(scores[i])), size)
+    no_nan("value", &[value])?;
+    let distance = |s: f64| if s.to_bits() == value.to_bits() { 0.0 } else { (s - value).abs() }; // inf - inf is NaN
+    first(scores.len(), &|i| key(distance(scores[i].into())), size, threads)
 }
 
 /// `size` of the ids 0..n, drawn without replacement, ascending: those with the smallest of n random numbers.
-pub fn sample(n: usize, size: usize, seed: u64) -> Result<Vec<usize>, Error> {
+///
+/// # Errors
+/// More than there are.
+pub fn sample(n: usize, size: usize, seed: u64, threads: &Threads) -> Result<Vec<usize>, Error> {
     let random = SplitMix64::new(seed, 0);
-    first(n, &|i| random.at(i as u64), size)
+    first(n, &|i| random.at(i as u64), size, threads)
 }
 
-/// Random strata of equal sizes: [`strata`] of random scores.
-pub fn random_strata(n: usize, k: usize, seed: u64) -> Result<Vec<i64>, Error> {
+/// Random strata of equal sizes: [`strata`] of n random numbers.
+///
+/// # Errors
+/// k outside 1..=n.
+pub fn random_strata(n: usize, k: usize, seed: u64, threads: &Threads) -> Result<Vec<i64>, Error> {
     let random = SplitMix64::new(seed, 0);
-    Ok(cut(n, &|i| random.at(i as u64), &starts(n, k)?))
+    Ok(cut(n, &|i| random.at(i as u64), &starts(n, k)?, threads))
 }
 
-fn first(n: usize, key: &(impl Fn(usize) -> u64 + Sync), size: usize) -> Result<Vec<usize>, Error> {
+fn first(n: usize, key: &(impl Fn(usize) -> u64 + Sync), size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
     if size > n {
         return Err(Error::TooFew { wanted: size, n });
     }
-    Ok(in_part(&cut(n, key, &[size]), 0))
+    Ok(in_part(&cut(n, key, &[size], threads), 0, threads))
 }
 
-fn in_part(parts: &[i64], part: i64) -> Vec<usize> {
-    (0..parts.len()).into_par_iter().filter(|&i| parts[i] == part).collect()
+fn in_part(parts: &[i64], part: i64, threads: &Threads) -> Vec<usize> {
+    threads.map_chunks(parts.len(), CHUNK, |ids| ids.filter(|&i| parts[i] == part).collect::<Vec<_>>()).concat()
 }
 
 /// The ranks where strata 1..k begin.
@@ -125,31 +156,37 @@ fn starts(n: usize, k: usize) -> Result<Vec<usize>, Error> {
     Ok((1..k).map(|j| j * size + (j + larger).saturating_sub(k)).collect())
 }
 
-/// Cuts the examples 0..n, ordered by (key, id), at the given ascending ranks: the number of cuts at or below each example.
-fn cut(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize]) -> Vec<i64> {
-    let cuts = at_ranks(n, key, ranks);
-    (0..n).into_par_iter().map(|i| part(&cuts, (key(i), i))).collect()
+/// Cuts the examples 0..n, ordered by (key, id), at ascending ranks: for each example, how many cuts are not above it.
+fn cut(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], threads: &Threads) -> Vec<i64> {
+    let cuts = at_ranks(n, key, ranks, threads);
+    let mut parts = vec![0; n];
+    threads.for_each_chunk(&mut parts, CHUNK, |start, chunk| {
+        for (part, i) in chunk.iter_mut().zip(start..) {
+            *part = count_not_above(&cuts, (key(i), i));
+        }
+    });
+    parts
 }
 
 #[allow(clippy::cast_possible_wrap)] // a length
-fn part(cuts: &[(u64, usize)], example: (u64, usize)) -> i64 {
+fn count_not_above(cuts: &[(u64, usize)], example: (u64, usize)) -> i64 {
     cuts.partition_point(|&first| first <= example) as i64
 }
 
+const CHUNK: usize = 1 << 16; // examples that one thread takes at a time
 const DIGIT: u32 = 16; // leading bits of a key that the histogram tells apart
-const CHUNK: usize = 1 << 18; // examples of one histogram: 2 MB of scores to 512 kB of counts
+const HISTOGRAMS: usize = 64; // at most, of 256 kB each
 
 /// (key, id) of the example at each of the ascending ranks of the order by (key, id); ranks past the end are left out.
 ///
 /// A histogram of the keys' leading digits tells which digits hold a rank; only examples with these are sorted.
-fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize]) -> Vec<(u64, usize)> {
-    let digit = |i: usize| (key(i) >> (64 - DIGIT)) as usize;
-    let histogram = histogram(n, &digit);
+fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], threads: &Threads) -> Vec<(u64, usize)> {
+    let digit = |i: usize| (key(i) >> (u64::BITS - DIGIT)) as usize;
     let mut wanted = vec![false; 1 << DIGIT];
     let mut places = Vec::new(); // of each rank among the examples with wanted digits
     let (mut passed, mut skipped) = (0, 0);
     let mut ranks = ranks.iter().copied().peekable();
-    for (d, &count) in histogram.iter().enumerate() {
+    for (d, count) in histogram(n, &digit, threads).into_iter().enumerate() {
         while let Some(rank) = ranks.next_if(|&rank| rank < passed + count) {
             wanted[d] = true;
             places.push(rank - skipped);
@@ -157,20 +194,18 @@ fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize]) -> 
         passed += count;
         skipped += if wanted[d] { 0 } else { count };
     }
-    let mut candidates: Vec<_> = (0..n).into_par_iter().filter(|&i| wanted[digit(i)]).map(|i| (key(i), i)).collect();
-    candidates.par_sort_unstable();
+    let of_chunk = |ids: Range<usize>| ids.filter(|&i| wanted[digit(i)]).map(|i| (key(i), i)).collect::<Vec<_>>();
+    let mut candidates = threads.map_chunks(n, CHUNK, of_chunk).concat();
+    threads.sort_by(&mut candidates, Ord::cmp);
     places.into_iter().map(|place| candidates[place]).collect()
 }
 
 /// How often each leading digit occurs.
-fn histogram(n: usize, digit: &(impl Fn(usize) -> usize + Sync)) -> Vec<usize> {
-    let count = |mut counts: Vec<usize>, chunk: usize| {
-        for i in chunk * CHUNK..n.min((chunk + 1) * CHUNK) {
-            counts[digit(i)] += 1;
-        }
+fn histogram(n: usize, digit: &(impl Fn(usize) -> usize + Sync), threads: &Threads) -> Vec<usize> {
+    let parts = threads.map_chunks(n, n.div_ceil(HISTOGRAMS).max(CHUNK), |ids| {
+        let mut counts = vec![0_u32; 1 << DIGIT];
+        ids.for_each(|i| counts[digit(i)] += 1);
         counts
-    };
-    let zeros = || vec![0; 1 << DIGIT];
-    let add = |a: Vec<usize>, b: Vec<usize>| a.iter().zip(&b).map(|(a, b)| a + b).collect();
-    (0..n.div_ceil(CHUNK)).into_par_iter().fold(zeros, count).reduce(zeros, add)
+    });
+    (0..1 << DIGIT).map(|d| parts.iter().map(|counts| counts[d] as usize).sum()).collect()
 }

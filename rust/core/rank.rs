@@ -3,17 +3,23 @@
 //! Each correlation is a [`Statistic`]: prepared by one sort, then computed from counts, for the data and for resamples alike.
 
 use crate::error::Error;
+use crate::parallel::Threads;
 use crate::partition::{Score, no_nan, sorted};
 use crate::resample::Statistic;
 
-/// Ranks from 1; equal scores share the mean of their ranks.
-pub fn average_ranks<T: Score>(scores: &[T]) -> Result<Vec<f64>, Error> {
+/// Ranks from 1; equal scores share the mean of their ranks. 16 bytes a score beside the result.
+///
+/// # Errors
+/// NaN.
+pub fn average_ranks<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<f64>, Error> {
     no_nan("score", scores)?;
     let mut ranks = vec![0.0; scores.len()];
     let mut before = 0;
-    for tie in sorted(scores).chunk_by(|a, b| a.0 == b.0) {
+    for tie in sorted(scores, threads).chunk_by(|a, b| a.0 == b.0) {
         let rank = before as f64 + (tie.len() + 1) as f64 / 2.0;
-        tie.iter().for_each(|&(_, id)| ranks[id] = rank);
+        for &(_, id) in tie {
+            ranks[id] = rank;
+        }
         before += tie.len();
     }
     Ok(ranks)
@@ -28,8 +34,8 @@ struct Ties {
 
 impl Ties {
     #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
-    fn new(values: &[f64]) -> Self {
-        let sorted = sorted(values);
+    fn new(values: &[f64], threads: &Threads) -> Self {
+        let sorted = sorted(values, threads);
         let ends = sorted.chunk_by(|a, b| a.0 == b.0).scan(0, |end, tie| {
             *end += tie.len() as u32;
             Some(*end)
@@ -53,9 +59,7 @@ fn total(run: &[u32], counts: &[u32]) -> i64 {
 }
 
 fn paired(x: &[f64], y: &[f64]) -> Result<(), Error> {
-    if x.len() != y.len() {
-        return Err(Error::Length { name: "y", expected: x.len(), other: "x", got: y.len() });
-    }
+    Error::check_length("y", y.len(), x.len(), "x")?;
     if x.len() < 2 || u32::try_from(x.len()).is_err() {
         return Err(Error::Pairs { n: x.len() });
     }
@@ -77,9 +81,12 @@ pub struct Spearman {
 
 impl Spearman {
     /// Sorts x and y once.
-    pub fn new(x: &[f64], y: &[f64]) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// NaN, different lengths, fewer than 2 pairs or more than 2^32 - 1.
+    pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
         paired(x, y)?;
-        let (x, y) = rayon::join(|| Ties::new(x), || Ties::new(y));
+        let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
         Ok(Self { x, y })
     }
 }
@@ -99,7 +106,9 @@ impl Statistic for Spearman {
         for run in self.x.runs() {
             let t = total(run, counts);
             let rank = (2 * before + t - n) as f64;
-            run.iter().for_each(|&id| centred_x[id as usize] = rank);
+            for &id in run {
+                centred_x[id as usize] = rank;
+            }
             xx += t as f64 * rank * rank;
             before += t;
         }
@@ -124,8 +133,11 @@ pub struct Pearson {
 }
 
 impl Pearson {
-    /// Values must be finite; they are scaled to at most 1, so that no square overflows.
-    pub fn new(x: &[f64], y: &[f64]) -> Result<Self, Error> {
+    /// Values are scaled to at most 1, so that no square overflows.
+    ///
+    /// # Errors
+    /// As [`Spearman::new`], and infinite values.
+    pub fn new(x: &[f64], y: &[f64], _: &Threads) -> Result<Self, Error> {
         paired(x, y)?;
         Ok(Self { x: scaled("x", x)?, y: scaled("y", y)? })
     }
@@ -141,6 +153,7 @@ fn scaled(name: &'static str, values: &[f64]) -> Result<Vec<f64>, Error> {
 }
 
 /// The mean over draws; None where all drawn values are equal.
+#[allow(clippy::float_cmp)] // the same value drawn again
 fn mean_unless_constant(values: &[f64], counts: &[u32]) -> Option<f64> {
     let drawn = || values.iter().zip(counts).filter(|&(_, &c)| c > 0);
     let (first, _) = drawn().next()?;
@@ -181,13 +194,18 @@ pub struct Kendall {
 
 impl Kendall {
     /// Sorts x and y once.
+    ///
+    /// # Errors
+    /// As [`Spearman::new`].
     #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
-    pub fn new(x: &[f64], y: &[f64]) -> Result<Self, Error> {
+    pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
         paired(x, y)?;
-        let (x, y) = rayon::join(|| Ties::new(x), || Ties::new(y));
+        let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
         let mut y_rank = vec![0; y.ids.len()];
         for (rank, run) in y.runs().enumerate() {
-            run.iter().for_each(|&id| y_rank[id as usize] = rank as u32);
+            for &id in run {
+                y_rank[id as usize] = rank as u32;
+            }
         }
         Ok(Self { x, y, y_rank })
     }

@@ -3,8 +3,9 @@
 //! A bootstrap resample of n examples is a vector of n counts that sum to n. A statistic that can be computed from
 //! counts needs no re-sorting and no copy of the data, and its value on the data itself is its value when every count is 1.
 
-use crate::partition::key;
-use rayon::prelude::*;
+use crate::error::Error;
+use crate::parallel::Threads;
+use crate::partition::{argsort, no_nan};
 
 /// `SplitMix64` (Steele, Lea & Flood 2014): the i-th number of a stream is a hash of i, so any part of it can be drawn alone.
 #[derive(Clone, Debug)]
@@ -63,27 +64,47 @@ pub struct Interval {
 ///
 /// A resample on which the statistic is not defined is left out. Resample b is drawn from its own stream of `seed`, so
 /// the bits do not depend on the number of threads, and statistics of the same n and seed see the same resamples.
-pub fn bootstrap<S: Statistic>(statistic: &S, level: f64, resamples: usize, seed: u64) -> Interval {
-    let n = statistic.n();
-    let value = statistic.of(&vec![1; n], &mut S::Scratch::default());
-    let mut values: Vec<f64> = (0..resamples as u64)
-        .into_par_iter()
-        .map_init(
-            || (vec![0; n], S::Scratch::default()),
-            |(counts, scratch), b| {
-                draw(&SplitMix64::new(seed, b), counts);
-                statistic.of(counts, scratch)
-            },
-        )
-        .collect();
-    values.retain(|v| !v.is_nan());
-    values.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - level) / 2.0;
-    Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) }
+#[derive(Clone, Copy, Debug)]
+pub struct Bootstrap {
+    /// Share of the resamples' values inside the interval, in (0, 1).
+    pub level: f64,
+    /// How many; 0 gives no interval (NaN).
+    pub resamples: usize,
+    /// Of the resamples.
+    pub seed: u64,
 }
 
-/// Draws as many examples as there are, with replacement, and counts each.
-pub fn draw(random: &SplitMix64, counts: &mut [u32]) {
+const RESAMPLES: usize = 16; // that one thread takes at a time, with the same working memory
+
+impl Bootstrap {
+    /// The statistic with its interval. O(n) working memory a thread.
+    pub fn of<S: Statistic>(&self, statistic: &S, threads: &Threads) -> Interval {
+        let n = statistic.n();
+        let value = statistic.of(&vec![1; n], &mut S::Scratch::default());
+        let chunks = threads.map_chunks(self.resamples, RESAMPLES, |chunk| {
+            let (mut counts, mut scratch) = (vec![0; n], S::Scratch::default());
+            let of_resample = |b: usize| {
+                draw(&SplitMix64::new(self.seed, b as u64), &mut counts);
+                statistic.of(&counts, &mut scratch)
+            };
+            chunk.map(of_resample).collect::<Vec<_>>()
+        });
+        let mut values = chunks.concat();
+        values.retain(|v| !v.is_nan());
+        values.sort_unstable_by(f64::total_cmp);
+        let tail = (1.0 - self.level) / 2.0;
+        Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) }
+    }
+}
+
+/// How often each of n examples is drawn in resample `b` of `seed`: n draws with replacement.
+pub fn counts(n: usize, seed: u64, b: u64) -> Vec<u32> {
+    let mut counts = vec![0; n];
+    draw(&SplitMix64::new(seed, b), &mut counts);
+    counts
+}
+
+fn draw(random: &SplitMix64, counts: &mut [u32]) {
     counts.fill(0);
     for i in 0..counts.len() as u64 {
         counts[random.below(i, counts.len())] += 1;
@@ -102,17 +123,28 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 
 /// The mean of values.
 #[derive(Debug)]
-pub struct Mean<'a>(pub &'a [f64]);
+pub struct Mean<'a> {
+    values: &'a [f64],
+}
+
+impl<'a> Mean<'a> {
+    /// # Errors
+    /// NaN.
+    pub fn new(values: &'a [f64], _: &Threads) -> Result<Self, Error> {
+        no_nan("values", values)?;
+        Ok(Self { values })
+    }
+}
 
 impl Statistic for Mean<'_> {
     type Scratch = ();
 
     fn n(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
-        let sum: f64 = self.0.iter().zip(counts).map(|(v, &c)| v * f64::from(c)).sum();
+        let sum: f64 = self.values.iter().zip(counts).map(|(v, &c)| v * f64::from(c)).sum();
         sum / self.n() as f64
     }
 }
@@ -126,10 +158,12 @@ pub struct Median<'a> {
 
 impl<'a> Median<'a> {
     /// Sorts once; O(n) memory.
-    pub fn new(values: &'a [f64]) -> Self {
-        let mut order: Vec<usize> = (0..values.len()).collect();
-        order.par_sort_unstable_by_key(|&i| (key(values[i]), i));
-        Self { values, order }
+    ///
+    /// # Errors
+    /// NaN.
+    pub fn new(values: &'a [f64], threads: &Threads) -> Result<Self, Error> {
+        no_nan("values", values)?;
+        Ok(Self { values, order: argsort(values, threads)? })
     }
 
     /// The value at place `rank` (from 0) of the sorted resample.

@@ -1,7 +1,97 @@
 //! Binding of `unmemorize::partition`.
 
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use unmemorize::parallel::Threads;
+use unmemorize::{Error, partition};
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use crate::error::Failure;
+
+type Scores<'py> = PyReadonlyArray1<'py, f64>;
+type Ids<'py> = Bound<'py, PyArray1<i64>>;
+
+/// Runs a kernel on `n_threads` threads without the GIL.
+fn on<R: Send>(
+    py: Python<'_>,
+    n_threads: usize,
+    f: impl FnOnce(&Threads) -> Result<R, Error> + Send,
+) -> Result<R, Failure> {
+    Ok(py.detach(|| f(&Threads::new(n_threads)?))?)
+}
+
+#[allow(clippy::cast_possible_wrap)] // indices of an array
+fn ids(py: Python<'_>, found: Vec<usize>) -> Ids<'_> {
+    found.into_iter().map(|id| id as i64).collect::<Vec<_>>().into_pyarray(py)
+}
+
+#[pyfunction]
+fn argsort<'py>(py: Python<'py>, score: Scores<'py>, n_threads: usize) -> Result<Ids<'py>, Failure> {
+    let score = score.as_slice()?;
+    Ok(ids(py, on(py, n_threads, |threads| partition::argsort(score, threads))?))
+}
+
+#[pyfunction]
+fn strata<'py>(py: Python<'py>, score: Scores<'py>, k: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
+    let score = score.as_slice()?;
+    Ok(on(py, n_threads, |threads| partition::strata(score, k, threads))?.into_pyarray(py))
+}
+
+/// `group`: 0..groups for each score.
+#[pyfunction]
+fn strata_within<'py>(
+    py: Python<'py>,
+    score: Scores<'py>,
+    group: PyReadonlyArray1<'py, i64>,
+    groups: usize,
+    k: usize,
+    n_threads: usize,
+) -> Result<Ids<'py>, Failure> {
+    let score = score.as_slice()?;
+    let group = group.as_slice()?;
+    Ok(on(py, n_threads, |threads| partition::strata_within(score, group, groups, k, threads))?.into_pyarray(py))
+}
+
+#[pyfunction]
+fn lowest<'py>(py: Python<'py>, score: Scores<'py>, size: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
+    let score = score.as_slice()?;
+    Ok(ids(py, on(py, n_threads, |threads| partition::lowest(score, size, threads))?))
+}
+
+#[pyfunction]
+fn highest<'py>(py: Python<'py>, score: Scores<'py>, size: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
+    let score = score.as_slice()?;
+    Ok(ids(py, on(py, n_threads, |threads| partition::highest(score, size, threads))?))
+}
+
+#[pyfunction]
+fn nearest<'py>(
+    py: Python<'py>,
+    score: Scores<'py>,
+    value: f64,
+    size: usize,
+    n_threads: usize,
+) -> Result<Ids<'py>, Failure> {
+    let score = score.as_slice()?;
+    Ok(ids(py, on(py, n_threads, |threads| partition::nearest(score, value, size, threads))?))
+}
+
+#[pyfunction]
+fn sample(py: Python<'_>, n: usize, size: usize, seed: u64, n_threads: usize) -> Result<Ids<'_>, Failure> {
+    Ok(ids(py, on(py, n_threads, |threads| partition::sample(n, size, seed, threads))?))
+}
+
+#[pyfunction]
+fn random_strata(py: Python<'_>, n: usize, k: usize, seed: u64, n_threads: usize) -> Result<Ids<'_>, Failure> {
+    Ok(on(py, n_threads, |threads| partition::random_strata(n, k, seed, threads))?.into_pyarray(py))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(argsort, m)?)?;
+    m.add_function(wrap_pyfunction!(strata, m)?)?;
+    m.add_function(wrap_pyfunction!(strata_within, m)?)?;
+    m.add_function(wrap_pyfunction!(lowest, m)?)?;
+    m.add_function(wrap_pyfunction!(highest, m)?)?;
+    m.add_function(wrap_pyfunction!(nearest, m)?)?;
+    m.add_function(wrap_pyfunction!(sample, m)?)?;
+    m.add_function(wrap_pyfunction!(random_strata, m)?)
 }

@@ -1,7 +1,88 @@
-//! Binding of `unmemorize::rank`.
+//! Binding of `unmemorize::rank` and of the bootstrap.
 
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use unmemorize::parallel::Threads;
+use unmemorize::rank::{self, Kendall, Pearson, Spearman};
+use unmemorize::resample::{Bootstrap, Interval, Mean, Median};
+use unmemorize::{Error, resample};
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use crate::error::Failure;
+
+type Vector<'py> = PyReadonlyArray1<'py, f64>;
+
+/// (value, low, high) of what `kernel` finds without the GIL.
+fn interval(
+    py: Python<'_>,
+    n_threads: usize,
+    kernel: impl FnOnce(&Threads) -> Result<Interval, Error> + Send,
+) -> Result<(f64, f64, f64), Failure> {
+    let Interval { value, low, high } = py.detach(|| kernel(&Threads::new(n_threads)?))?;
+    Ok((value, low, high))
+}
+
+#[pyfunction]
+fn average_ranks<'py>(py: Python<'py>, x: Vector<'py>, n_threads: usize) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
+    let x = x.as_slice()?;
+    Ok(py.detach(|| rank::average_ranks(x, &Threads::new(n_threads)?))?.into_pyarray(py))
+}
+
+/// How often each of n examples is drawn in resample `b`.
+#[pyfunction]
+fn resample_counts(py: Python<'_>, n: usize, seed: u64, b: u64) -> Bound<'_, PyArray1<u32>> {
+    py.detach(|| resample::counts(n, seed, b)).into_pyarray(py)
+}
+
+macro_rules! correlation {
+    ($name:ident, $statistic:ident) => {
+        #[pyfunction]
+        fn $name(
+            py: Python<'_>,
+            x: Vector<'_>,
+            y: Vector<'_>,
+            level: f64,
+            resamples: usize,
+            seed: u64,
+            n_threads: usize,
+        ) -> Result<(f64, f64, f64), Failure> {
+            let (x, y) = (x.as_slice()?, y.as_slice()?);
+            let bootstrap = Bootstrap { level, resamples, seed };
+            interval(py, n_threads, |threads| Ok(bootstrap.of(&$statistic::new(x, y, threads)?, threads)))
+        }
+    };
+}
+
+correlation!(pearson, Pearson);
+correlation!(spearman, Spearman);
+correlation!(kendall, Kendall);
+
+macro_rules! location {
+    ($name:ident, $statistic:ident) => {
+        #[pyfunction]
+        fn $name(
+            py: Python<'_>,
+            values: Vector<'_>,
+            level: f64,
+            resamples: usize,
+            seed: u64,
+            n_threads: usize,
+        ) -> Result<(f64, f64, f64), Failure> {
+            let values = values.as_slice()?;
+            let bootstrap = Bootstrap { level, resamples, seed };
+            interval(py, n_threads, |threads| Ok(bootstrap.of(&$statistic::new(values, threads)?, threads)))
+        }
+    };
+}
+
+location!(mean, Mean);
+location!(median, Median);
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(average_ranks, m)?)?;
+    m.add_function(wrap_pyfunction!(resample_counts, m)?)?;
+    m.add_function(wrap_pyfunction!(pearson, m)?)?;
+    m.add_function(wrap_pyfunction!(spearman, m)?)?;
+    m.add_function(wrap_pyfunction!(kendall, m)?)?;
+    m.add_function(wrap_pyfunction!(mean, m)?)?;
+    m.add_function(wrap_pyfunction!(median, m)?)
 }
