@@ -18,7 +18,7 @@ class Examples:
 
     Args:
         images: float32 (n, channels, height, width).
-        labels: int64 (n,), in 0..C-1.
+        labels: int64 (n,), in 0..C-1; or float32 (n, C), probabilities to learn instead of one class.
         ids: int64 (n,); of a training set 0..n-1, the row of every record. A subset keeps the ids of the whole.
         source_ids: int64 (n,), positions in the user's own data set.
     """
