@@ -1,0 +1,52 @@
+"""The application: its commands, and what a user sees when something goes wrong."""
+
+import os
+import sys
+
+import typer
+from click import ClickException
+from rich.console import Console
+
+from unmemorize.cli import demo, evaluate, forget_set, report, score, train, unlearn
+
+WRONG_USE = (ValueError, TypeError, IndexError, KeyError, FileNotFoundError, FileExistsError, ImportError)
+FAILED = (RuntimeError, OSError)
+
+app = typer.Typer(
+    name="unmemorize",
+    help="Memorization-guided machine unlearning: measure, stratify, unlearn, audit, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (demo, train, score, forget_set, unlearn, evaluate, report):
+    name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
+    app.command(name)(command.command)
+
+
+def run() -> None:
+    """Run and exit; a user's slip is one line on standard error. `UNMEMORIZE_TRACEBACK=1` shows where it came from."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; the same command goes on from here")
+        code = 130
+    except (*WRONG_USE, *FAILED) as error:
+        if os.environ.get("UNMEMORIZE_TRACEBACK"):
+            raise
+        _say(_one_line(error))
+        code = 2 if isinstance(error, WRONG_USE) else 1
+    sys.exit(code)
+
+
+def _one_line(error: BaseException) -> str:
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return " ".join(str(message).split()) or type(error).__name__
+
+
+def _say(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"unmemorize: {message}")

@@ -1,0 +1,43 @@
+"""`unmemorize evaluate`: unlearned models against retrained ones."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from unmemorize import Context, ForgetSet, data, report
+from unmemorize import evaluate as compare
+from unmemorize.cli import manifest
+from unmemorize.cli.files import read_model
+from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed
+
+
+def command(
+    unlearned: Annotated[list[Path], typer.Option(help="An unlearned checkpoint; repeat for more seeds.")],
+    oracle: Annotated[list[Path], typer.Option(help="A checkpoint retrained without the forget set; repeat.")],
+    forget_set: Annotated[Path, typer.Option(help="The manifest of what was forgotten.")],
+    data_name: DataName,
+    out: Out,
+    model_name: ModelName = None,
+    noise: Noise = 0.0,
+    data_seed: DataSeed = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+    config: Config = None,
+) -> None:
+    """Compare accuracies and membership with retraining: evaluation.json and a table."""
+    ctx = Context(device=device, seed=seed)
+    of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
+    forget = ForgetSet.load(forget_set)
+    groups = [[read_model(path, of, model_name)[0].to(ctx.device) for path in paths] for paths in (unlearned, oracle)]
+    evaluation = compare(*groups, of, forget, ctx)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "evaluation.json"
+    path.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    manifest.write(out, data_hash=of.hash, forget_hash=forget.hash, seed=seed, unlearned=list(map(str, unlearned)),
+                   oracles=list(map(str, oracle)))  # fmt: skip
+    row = report.ComparisonRow("unlearned", evaluation=evaluation)
+    results = report.Results(title="", seeds={}, versions={}, comparison=(row,))
+    Console().print(report.terminal_table(results), path)

@@ -1,0 +1,98 @@
+"""The files that people hand to the commands: ids, scores, checkpoints."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from unmemorize import models, train
+from unmemorize.data import Data
+
+
+def read_columns(path: Path) -> dict[str, list[str]]:
+    """A CSV file with a header, by column.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no header, or a line of another length.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = [line for line in csv.reader(file) if line]
+    if not lines:
+        raise ValueError(f"{path}: empty; expected a header and one line for each example")
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(lines[0]):
+            raise ValueError(f"{path}: line {number} has {len(line)} fields, the header has {len(lines[0])}")
+    return {name.strip(): [line[k].strip() for line in lines[1:]] for k, name in enumerate(lines[0])}
+
+
+def read_source_ids(path: Path) -> np.ndarray:
+    """Indices in the user's own data set: one a line, or the column `source_id` (else the first) of a CSV file."""
+    columns = read_columns(path)
+    first = next(iter(columns))
+    texts = columns.get("source_id", columns[first])
+    if "source_id" not in columns and first.lstrip("-").isdigit():  # no header: the first line is an id too
+        texts = [first, *texts]
+    try:
+        return np.array([int(text) for text in texts], dtype=np.int64)
+    except ValueError:
+        raise ValueError(f"{path}: expected whole numbers, got {next(t for t in texts if not _whole(t))!r}") from None
+
+
+def read_score(path: Path, column: str, of: Data) -> np.ndarray:
+    """One score for each training row, from what `unmemorize score` wrote or any CSV file with a `source_id` column."""
+    columns = read_columns(path)
+    for needed in ("source_id", column):
+        if needed not in columns:
+            raise ValueError(f"{path}: no column {needed!r}; it has {', '.join(columns)}")
+    score = np.full(len(of.train), np.nan)
+    score[rows_of(read_source_ids(path), of)] = [float(text) for text in columns[column]]
+    return score
+
+
+def rows_of(source_ids: np.ndarray, of: Data) -> np.ndarray:
+    """Training rows of indices in the user's own data set.
+
+    Raises:
+        IndexError: an index is not in the training split.
+    """
+    order = np.argsort(of.train.source_ids, kind="stable")
+    place = np.searchsorted(of.train.source_ids[order], source_ids).clip(max=len(order) - 1)
+    rows = order[place]
+    missing = source_ids[of.train.source_ids[rows] != source_ids]
+    if len(missing):
+        raise IndexError(
+            f"ids: {len(missing)} of {len(source_ids)} are not in the training split of {len(of.train)} examples "
+            f"of {of.name!r}, the first is {missing[0]}"
+        )
+    return np.asarray(rows, dtype=np.int64)
+
+
+def read_model(path: Path, of: Data, name: str | None) -> tuple[nn.Module, dict[str, str]]:
+    """The network of a checkpoint and what the checkpoint says of itself.
+
+    Raises:
+        ValueError: the checkpoint names no network and neither does the user, or it was trained on other data.
+    """
+    state, origin = train.load_checkpoint(path)
+    name = name or origin.get("model")
+    if not name:
+        raise ValueError(f"{path}: does not name its network; give it with --model")
+    if origin.get("data_hash", of.hash) != of.hash:
+        raise ValueError(
+            f"{path}: trained on data with hash {origin['data_hash'][:12]}, but {of.name!r} as loaded here has hash "
+            f"{of.hash[:12]}; give the same --data, --noise and --data-seed"
+        )
+    model = models.build(name, of)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: does not fit network {name!r}: {error}") from None
+    return model, origin
+
+
+def _whole(text: str) -> bool:
+    return text.lstrip("-").isdigit()

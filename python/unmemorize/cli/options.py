@@ -1,0 +1,42 @@
+"""The options that several commands share, and `--config`, which every command takes."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Options from a TOML file become defaults; what stands on the command line wins."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise typer.BadParameter(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path}: not TOML: {error}") from None
+    known = {parameter.name: parameter for parameter in context.command.params if parameter.name != "config"}
+    for key in values:
+        if key.replace("-", "_") not in known:
+            names = ", ".join(sorted(str(name).replace("_", "-") for name in known))
+            raise typer.BadParameter(f"{path}: no option {key!r}; known are {names}")
+    context.default_map = {key.replace("-", "_"): value for key, value in values.items()}
+    return path
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE.toml", callback=_read_config, is_eager=True, help="Options from a file."),
+]
+DataName = Annotated[str, typer.Option("--data", help="A data set's name, a folder of class folders, or an .npz file.")]
+Noise = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of training labels to flip.")]
+DataSeed = Annotated[int, typer.Option(min=0, help="Seed of the label flips.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything else that is random.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one for each usable core.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="Network of a checkpoint that does not name it, such as a .pt state dict.")
+]

@@ -1,0 +1,39 @@
+"""`unmemorize train`: a model with its learning events recorded."""
+
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich import print as say
+
+from unmemorize import Context, LearningEvents, data, models
+from unmemorize import train as training
+from unmemorize.cli import manifest
+from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Out, Seed
+
+
+def command(
+    data_name: DataName,
+    out: Out,
+    recipe: Annotated[str, typer.Option(help="One of the training recipes.")] = "digits",
+    noise: Noise = 0.0,
+    data_seed: DataSeed = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+    config: Config = None,
+) -> None:
+    """Train a model and record its learning events: model.safetensors, events.safetensors, manifest.json."""
+    ctx = Context(device=device, seed=seed, run_dir=out / "state")
+    of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
+    plan = training.resolve(recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    events = LearningEvents(len(of.train))
+    start = perf_counter()
+    model = training.fit(models.build(plan.model, of, seed=seed), of.train, plan, ctx, events=events)
+    seconds = perf_counter() - start
+    accuracy = {name: ctx.accuracy(model, part) for name, part in of.parts.items()}
+    origin = {"model": plan.model, "recipe": recipe, "data_hash": of.hash, "seed": seed}
+    training.save_checkpoint(out / "model.safetensors", model, **origin)
+    events.save(out / "events.safetensors")
+    manifest.write(out, data=data_name, noise=noise, data_seed=data_seed, seconds=seconds, accuracy=accuracy, **origin)
+    say(f"{out / 'model.safetensors'}: accuracy ↑ " + ", ".join(f"{k} {v:.4f}" for k, v in accuracy.items()))

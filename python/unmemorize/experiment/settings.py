@@ -1,0 +1,101 @@
+"""What an experiment is: its settings, which name everything that is trained, and the seeds derived from them."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+PLANS = ("vanilla", "shuffle", "rum")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method of a comparison: an algorithm, the plan that applies it, and the scores that cut its strata."""
+
+    algorithm: str
+    plan: str = "vanilla"  # one of PLANS
+    scores: str = ""  # "exact" or a proxy's name; only plan "rum" has strata by score
+
+    @property
+    def key(self) -> str:
+        """A name that is safe in a file name and unique within a comparison."""
+        return "-".join(part for part in (self.algorithm, self.plan, self.scores) if part)
+
+
+def grid(algorithms: tuple[str, ...], proxy: str) -> tuple[Cell, ...]:
+    """Every plan of every algorithm; RUM once with strata by exact score and once by `proxy`."""
+    plans = (("vanilla", ""), ("shuffle", ""), ("rum", "exact"), ("rum", proxy))
+    return tuple(Cell(algorithm, *plan) for algorithm in algorithms for plan in plans)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One experiment. Two experiments with equal settings give equal numbers on one machine."""
+
+    data: str = "digits"
+    noise: float = 0.05  # share of training labels flipped
+    data_seed: int = 0  # draws the flips
+    recipe: str = "digits"
+    preset: str = "digits"  # tuned hyper-parameters
+    seed: int = 0
+    models: int = 100  # subset models of the ensemble
+    ratio: float = 0.7  # share of the training set in each subset
+    runs: int = 5  # independent originals, oracles and unlearnings
+    size: int = 135  # examples to forget
+    proxy: str = "confidence"
+    algorithms: tuple[str, ...] = ("fine_tune", "neg_grad_plus", "salun")
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The methods to compare, in the order of the report."""
+        return (Cell("nothing"), *grid(self.algorithms, self.proxy), Cell("out_of_sample"))
+
+    def seed_of(self, role: str, index: int = 0) -> int:
+        """A seed of its own for each thing that is random: no two roles share a stream."""
+        digest = hashlib.sha256(f"{self.seed}/{role}/{index}".encode()).digest()
+        return int.from_bytes(digest[:4], "little") >> 1
+
+    def seeds(self) -> dict[str, int | list[int]]:
+        """Every seed that the experiment uses, by role."""
+        single = {role: self.seed_of(role) for role in ("design", "reliability")}
+        each = {role: [self.seed_of(role, i) for i in range(self.runs)] for role in ("original", "oracle", "shuffle")}
+        return {"run": self.seed, "data": self.data_seed, **single, **each}
+
+    def save(self, folder: Path) -> None:
+        """Claim `folder` for this experiment.
+
+        Raises:
+            FileExistsError: the folder holds another experiment, or files that are none.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "settings.json"
+        if path.exists():
+            self._same_as(Settings.load(folder), folder)
+            return
+        if any(folder.iterdir()):
+            raise FileExistsError(f"{folder}: holds files but no experiment; name an empty or a new folder")
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    def _same_as(self, other: "Settings", folder: Path) -> None:
+        for field in fields(self):
+            ours, theirs = getattr(self, field.name), getattr(other, field.name)
+            if ours != theirs:
+                raise FileExistsError(
+                    f"{folder}: holds another run, with {field.name} {theirs!r} where this one has {ours!r}; "
+                    "name another folder, or remove it"
+                )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the settings that claimed `folder`."""
+        values: dict[str, Any] = json.loads((folder / "settings.json").read_text())
+        values["algorithms"] = tuple(values["algorithms"])
+        return cls(**values)
+
+
+@cache
+def load_settings(folder: str) -> Settings:
+    """`Settings.load`, once a process."""
+    return Settings.load(Path(folder))

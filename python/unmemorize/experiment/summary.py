@@ -1,0 +1,156 @@
+"""What an experiment found, as the results that the report lays out."""
+
+import numpy as np
+
+from unmemorize import stats
+from unmemorize.data import Data
+from unmemorize.experiment.pipeline import Experiment, Found, Scores, judge
+from unmemorize.experiment.tasks import recipe_of
+from unmemorize.forget_set import ForgetSet
+from unmemorize.results import (
+    ComparisonRow,
+    DataSummary,
+    EnsembleSummary,
+    ForgetSetSummary,
+    OriginalSummary,
+    Profile,
+    ProxyRow,
+    Results,
+    Sample,
+    StratumSummary,
+    png,
+)
+from unmemorize.stats import Estimate
+
+SAMPLES = 12  # images shown of each stratum
+
+
+def summarize(study: Experiment, found: Found, *, versions: dict[str, str], command: str = "") -> Results:
+    """Every number of the report; `versions` and `command` are what it was made with."""
+    of, settings = study.data, study.settings
+    exact = next(iter(found.forget_sets.values()))
+    return Results(
+        title=f"{len(exact.ids)} of {len(of.train)} {settings.data} examples unlearned",
+        seeds=settings.seeds(),
+        versions=versions,
+        command=command,
+        data=data_summary(of, settings.noise),
+        original=_original(study, found),
+        ensemble=_ensemble(study, found),
+        profile=_profile(of, found.scores, exact),
+        proxies=_proxies(study, found),
+        forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
+        comparison=_comparison(found),
+    )
+
+
+def data_summary(of: Data, noise: float = 0.0) -> DataSummary:
+    """Sizes and hash of a data set."""
+    sizes = (len(of.train), len(of.val), len(of.test))
+    return DataSummary(of.name, *sizes, of.n_classes, noise, int(of.flipped.sum()), of.hash)
+
+
+def forget_set_summary(name: str, forget_set: ForgetSet, of: Data) -> ForgetSetSummary:
+    """A manifest with some images of each stratum, the most memorized first."""
+    rule = ", ".join(f"{key} {value}" for key, value in forget_set.rule.items())
+    strata = tuple(_stratum(forget_set, k, of) for k in range(len(forget_set.names)))
+    return ForgetSetSummary(name, rule, forget_set.hash, strata)
+
+
+def _stratum(forget_set: ForgetSet, k: int, of: Data) -> StratumSummary:
+    inside = forget_set.strata == k
+    ids = forget_set.ids[inside]
+    scores = np.full(len(ids), np.nan) if forget_set.scores is None else forget_set.scores[inside]
+    order = np.argsort(-scores, kind="stable")
+    labels = of.train.labels.cpu().numpy()
+    samples = tuple(
+        Sample(
+            id=int(of.train.source_ids[row]),
+            label=str(labels[row]),
+            true_label=str(of.true_labels[row]),
+            score=float(score),
+            png=png(of.train.images[row].cpu().numpy()),
+        )
+        for row, score in zip(ids[order][:SAMPLES], scores[order][:SAMPLES], strict=True)
+    )
+    low, high = (float(scores.min()), float(scores.max())) if len(ids) else (np.nan, np.nan)
+    return StratumSummary(forget_set.names[k], len(ids), int(of.flipped[ids].sum()), low, high, samples)
+
+
+def _original(study: Experiment, found: Found) -> OriginalSummary:
+    accuracy = {
+        split: stats.t_interval([result[split] for result in found.originals]) for split in ("train", "val", "test")
+    }
+    recipe = recipe_of(study.settings)
+    return OriginalSummary(recipe.model, study.settings.recipe, accuracy, _seconds(found.originals))
+
+
+def _ensemble(study: Experiment, found: Found) -> EnsembleSummary:
+    return EnsembleSummary(
+        models=study.settings.models,
+        ratio=study.settings.ratio,
+        design="balanced",
+        reliability=found.scores.reliability,
+        recall_at_flips=recall_of_flips(found.scores.exact, study.data.flipped),
+        seconds=sum(result["seconds"] for result in found.references),
+    )
+
+
+def _profile(of: Data, scores: Scores, exact: ForgetSet) -> Profile:
+    stratum = np.full(len(of.train), -1)
+    stratum[exact.ids] = exact.strata
+    return Profile(of.train.source_ids, scores.exact, scores.std_error, scores.proxies, of.flipped, stratum)
+
+
+def _proxies(study: Experiment, found: Found) -> tuple[ProxyRow, ...]:
+    """Learning events cost nothing beyond the training run that they watch: their cost is that run's overhead."""
+    scores, flipped = found.scores, study.data.flipped
+    exact_seconds = sum(result["seconds"] for result in found.references)
+    overhead = found.originals[0]["events_seconds"]
+    exact = next(iter(found.forget_sets.values()))
+    return tuple(
+        ProxyRow(
+            name,
+            stats.spearman(scores.exact, proxy, seed=study.settings.seed_of("bootstrap")),
+            recall_of_flips(proxy, flipped),
+            _overlap(exact, proxy),
+            overhead,
+            overhead / exact_seconds,
+        )
+        for name, proxy in scores.proxies.items()
+    )
+
+
+def _overlap(exact: ForgetSet, proxy: np.ndarray) -> dict[str, float]:
+    """Share of each stratum's examples that the proxy puts into the same stratum of the same set."""
+    other = exact.restrata(proxy)
+    return {name: float(np.isin(exact.stratum(name), other.stratum(name)).mean()) for name in exact.names}
+
+
+def _comparison(found: Found) -> tuple[ComparisonRow, ...]:
+    retrain = np.mean([result["seconds"] for result in found.oracles])
+    return tuple(
+        ComparisonRow(
+            cell.algorithm,
+            cell.plan,
+            cell.scores,
+            judge(results, found.oracles),
+            _seconds(results),
+            stats.t_interval([result["seconds"] / retrain for result in results]),
+            {"steps": found.steps[cell]},
+        )
+        for cell, results in found.unlearned.items()
+    )
+
+
+def recall_of_flips(score: np.ndarray, flipped: np.ndarray) -> Estimate | None:
+    """Share of the flipped labels among as many highest scores (ties by id), with a 95% interval."""
+    k = int(flipped.sum())
+    if not k:
+        return None
+    highest = np.argsort(-score, kind="stable")[:k]
+    return stats.proportion_interval(int(flipped[highest].sum()), k)
+
+
+def _seconds(results: list[dict[str, object]]) -> Estimate:
+    return stats.t_interval([result["seconds"] for result in results])

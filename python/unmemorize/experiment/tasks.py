@@ -1,0 +1,168 @@
+"""What the worker processes of an experiment do: each function is one training or one unlearning.
+
+A function gets the experiment's folder and an index, reads the rest from the folder, and returns what fits in JSON.
+Whatever is random follows from the settings, so a task gives the same numbers in any process, in any order.
+"""
+
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unmemorize import audit, data, models, train, unlearn
+from unmemorize.data import Data, Examples
+from unmemorize.ensemble import Ensemble, balanced
+from unmemorize.events import LearningEvents
+from unmemorize.experiment.methods import method
+from unmemorize.experiment.settings import Cell, Settings, load_settings
+from unmemorize.forget_set import ForgetSet
+from unmemorize.train import Context, Recipe
+
+FORGET_SET = "exact"  # the one set that every method and oracle forgets
+
+
+@cache
+def load_data(name: str, noise: float, seed: int) -> Data:
+    """`data.load`, once a process."""
+    return data.load(name, noise=noise, seed=seed)
+
+
+def data_of(settings: Settings) -> Data:
+    """The data set of an experiment, its labels flipped."""
+    return load_data(settings.data, settings.noise, settings.data_seed)
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    """The training recipe of an experiment."""
+    return train.RECIPES[settings.recipe]
+
+
+def forget_set_of(folder: str, name: str) -> ForgetSet:
+    """A manifest that an earlier stage wrote."""
+    return ForgetSet.load(Path(folder) / "forget_sets" / f"{name}.json")
+
+
+class _Timed(LearningEvents):
+    """Learning events that know the wall seconds they took."""
+
+    seconds = 0.0
+
+    def update(self, *args: Any, **options: Any) -> None:
+        start = perf_counter()
+        super().update(*args, **options)
+        self.seconds += perf_counter() - start
+
+
+def original(folder: str, index: int) -> dict[str, Any]:
+    """Train the model that is to forget, its learning events recorded."""
+    settings = load_settings(folder)
+    of = data_of(settings)
+    events = _Timed(len(of.train))
+    model, seconds = _fit(settings, of, of.train, settings.seed_of("original", index), events)
+    ctx = _context(settings, "evaluate", index)
+    home = Path(folder) / "original"
+    home.mkdir(exist_ok=True)
+    train.save_checkpoint(checkpoint(folder, index), model, model=recipe_of(settings).model, recipe=settings.recipe)
+    events.save(home / f"events-{index}.safetensors")
+    return {
+        "seconds": seconds,
+        "events_seconds": events.seconds,
+        "train": ctx.accuracy(model, of.train),
+        "val": ctx.accuracy(model, of.val),
+        "test": ctx.accuracy(model, of.test),
+    }
+
+
+def checkpoint(folder: str, index: int) -> Path:
+    """Where `original` writes its model."""
+    return Path(folder) / "original" / f"model-{index}.safetensors"
+
+
+def reference(folder: str, index: int) -> dict[str, Any]:
+    """Train one subset model and append what it says of every example to the ensemble."""
+    settings = load_settings(folder)
+    of = data_of(settings)
+    member = _design(len(of.train), settings.models, settings.ratio, settings.seed_of("design"))[index]
+    subset = of.train.subset(np.flatnonzero(member))
+    seed = settings.seed_of("reference", index)
+    model, seconds = _fit(settings, of, subset, seed)
+    ctx = _context(settings, "evaluate", index)
+    logits, test_logits = ctx.logits(model, of.train), ctx.logits(model, of.test)
+    correct = (logits.argmax(1) == of.train.labels).cpu().numpy()
+    Ensemble.open(Path(folder) / "ensemble").append(
+        member,
+        correct,
+        (test_logits.argmax(1) == of.test.labels).cpu().numpy(),
+        phi=log_odds(logits, of.train.labels),
+        probs=logits.softmax(1).cpu().numpy(),
+        key=f"reference-{index:05d}",
+        meta={"seed": seed, "seconds": seconds},
+    )
+    return {"seconds": seconds, "train": float(correct[member].mean()), "out": float(correct[~member].mean())}
+
+
+def oracle(folder: str, index: int) -> dict[str, Any]:
+    """Retrain from scratch on the retain set and measure it."""
+    settings = load_settings(folder)
+    of = data_of(settings)
+    forget_set = forget_set_of(folder, FORGET_SET)
+    retain = of.train.without(forget_set.ids)
+    model, seconds = _fit(settings, of, retain, settings.seed_of("oracle", index))
+    measured = audit.measure(model, of, forget_set, _context(settings, "evaluate", index))
+    return {"seconds": seconds, "measurement": measured.to_dict()}
+
+
+def unlearned(folder: str, index: int, cell: dict[str, str], steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Unlearn with one method from the original of the same index and measure the result."""
+    settings = load_settings(folder)
+    of = data_of(settings)
+    which = Cell(**cell)
+    store = Ensemble.open(Path(folder) / "ensemble") if which.algorithm == "out_of_sample" else None
+    algorithm = method(which, steps, ensemble=store, seed=settings.seed_of("shuffle", index))
+    forget_set = forget_set_of(folder, FORGET_SET)
+    refined = forget_set_of(folder, f"{FORGET_SET}-by-{which.scores}") if which.scores == settings.proxy else forget_set
+    done = unlearn.run(
+        algorithm, _original(folder, index), of, refined, _context(settings, f"unlearn/{which.key}", index)
+    )
+    # Every method is judged on the same strata, whichever cut it used itself.
+    measured = audit.measure(done.model, of, forget_set, _context(settings, "evaluate", index))
+    return {"seconds": done.seconds, "measurement": measured.to_dict(), "history": done.history}
+
+
+def log_odds(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Ln p_y - ln(1 - p_y) of the true label, from logits (METHODS: phi); the float16 range is enough for it."""
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+    return (own - others).cpu().numpy()
+
+
+@cache
+def _design(n: int, models_: int, ratio: float, seed: int) -> np.ndarray:
+    return balanced(n, models_, ratio, seed)
+
+
+def _context(settings: Settings, role: str, index: int) -> Context:
+    return Context(seed=settings.seed_of(role, index), progress=False)
+
+
+def _fit(
+    settings: Settings, of: Data, examples: Examples, seed: int, events: LearningEvents | None = None
+) -> tuple[nn.Module, float]:
+    """A model trained from scratch on `examples`, and the wall seconds it took."""
+    recipe = recipe_of(settings)
+    start = perf_counter()
+    model = models.build(recipe.model, of, seed=seed)
+    train.fit(model, examples, recipe, Context(seed=seed, progress=False), events=events)
+    return model, perf_counter() - start
+
+
+def _original(folder: str, index: int) -> nn.Module:
+    settings = load_settings(folder)
+    model = models.build(recipe_of(settings).model, data_of(settings))
+    state, _ = train.load_checkpoint(checkpoint(folder, index))
+    model.load_state_dict(state)
+    return model
