@@ -57,7 +57,7 @@ def _exact(x: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
 
 
 def _check_shape(x: NDArray[Any], name: str, axes: str) -> None:
-    if x.ndim != axes.count(",") + 1 - axes.endswith(",)"):
+    if x.ndim != (1 if ",)" in axes else axes.count(",") + 1):
         raise ValueError(f"{name}: expected shape {axes}, got {x.shape}")
 
 
@@ -72,10 +72,10 @@ def integers(x: object, name: str, axes: str = "(b,)") -> NDArray[np.int64]:
     return _exact(array, np.int64)
 
 
-def logits(x: object, name: str = "logits") -> NDArray[Any]:
-    """Logits (b, C) in float16, bfloat16 (as uint16), float32 or float64."""
+def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any]:
+    """Logits or probabilities of shape ``axes`` in float16, bfloat16 (as uint16), float32 or float64."""
     array, dtype = to_numpy(x)
-    _check_shape(array, name, "(b, C)")
+    _check_shape(array, name, axes)
     if dtype == "bfloat16":
         return _exact(array, np.uint16)
     if dtype not in _LOGITS:
@@ -101,6 +101,29 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got {dtype}")
     return _exact(array, np.float64)
+
+
+def seed(value: int) -> int:
+    """A seed of the core's random numbers."""
+    if not 0 <= operator.index(value) < 1 << 64:
+        raise ValueError(f"seed: expected 0 to 2**64 - 1, got {value}")
+    return operator.index(value)
+
+
+def count(x: object, name: str, least: int = 1) -> int:
+    """An integer of at least ``least``."""
+    value = operator.index(x)  # type: ignore[arg-type]
+    if not least <= value <= sys.maxsize:
+        raise ValueError(f"{name}: expected at least {least}, got {value}")
+    return value
+
+
+def seed(x: object) -> int:
+    """A seed: an integer from 0 to 2^64 - 1."""
+    value = operator.index(x)  # type: ignore[arg-type]
+    if not 0 <= value < 2**64:
+        raise ValueError(f"seed: expected 0 to 2^64 - 1, got {value}")
+    return value
 
 
 @cache

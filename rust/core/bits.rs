@@ -11,7 +11,8 @@ use crate::simd::{self, Kernel};
 use crate::tensors::{Loaded, Tensors, damaged};
 
 const FORMAT: &str = "unmemorize.BitMatrix/1";
-const BITS: usize = u64::BITS as usize;
+/// Bits in a word.
+pub const BITS: usize = u64::BITS as usize;
 /// Rows of 64-bit words that one piece of parallel work covers.
 const CHUNK: usize = 1 << 14;
 
@@ -163,6 +164,17 @@ impl BitMatrix {
         Err(Error::Shape { name: other_name, expected: self.shape(), other: name, got: other.shape() })
     }
 
+    /// The words `word` of 64 rows from `first` on; 0 beyond the last row.
+    #[inline(always)]
+    pub fn square(&self, first: usize, word: usize) -> [u64; BITS] {
+        let mut square = [0; BITS];
+        let rows = self.words[first * self.stride..].chunks_exact(self.stride);
+        for (x, row) in square.iter_mut().zip(rows) {
+            *x = row[word];
+        }
+        square
+    }
+
     /// Columns become rows.
     ///
     /// # Errors
@@ -176,11 +188,8 @@ impl BitMatrix {
         // 64 rows of the result are one column of words here.
         threads.for_each_chunk(&mut out.words, BITS * stride, |start, part| {
             let word = start / (BITS * stride);
-            for (block, rows) in (0..self.rows).step_by(BITS).enumerate() {
-                let mut square = [0; BITS];
-                for (k, x) in square.iter_mut().take(self.rows - rows).enumerate() {
-                    *x = self.words[(rows + k) * self.stride + word];
-                }
+            for (block, first) in (0..self.rows).step_by(BITS).enumerate() {
+                let mut square = self.square(first, word);
                 simd::dispatch(Transpose(&mut square));
                 for (row, x) in part.chunks_mut(stride).zip(square) {
                     row[block] = x;
@@ -283,26 +292,30 @@ impl Kernel for Unpack<'_> {
     }
 }
 
-/// Transposes 64 x 64 bits by swapping ever smaller squares (Warren, Hacker's Delight, 7-3).
 struct Transpose<'a>(&'a mut [u64; BITS]);
 
 impl Kernel for Transpose<'_> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        let square = self.0;
-        let (mut width, mut mask) = (32, 0x0000_0000_FFFF_FFFF_u64);
-        while width > 0 {
-            for base in (0..BITS).step_by(2 * width) {
-                for k in base..base + width {
-                    let swap = (square[k] >> width ^ square[k + width]) & mask;
-                    square[k] ^= swap << width;
-                    square[k + width] ^= swap;
-                }
+        transpose_square(self.0);
+    }
+}
+
+/// Transposes 64 x 64 bits by swapping ever smaller squares (Warren, Hacker's Delight, 7-3).
+#[inline(always)]
+pub fn transpose_square(square: &mut [u64; BITS]) {
+    let (mut width, mut mask) = (BITS / 2, u64::from(u32::MAX));
+    while width > 0 {
+        for base in (0..BITS).step_by(2 * width) {
+            for k in base..base + width {
+                let swap = (square[k] >> width ^ square[k + width]) & mask;
+                square[k] ^= swap << width;
+                square[k + width] ^= swap;
             }
-            width /= 2;
-            mask ^= mask << width;
         }
+        width /= 2;
+        mask ^= mask << width;
     }
 }
 

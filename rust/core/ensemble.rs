@@ -1,1 +1,215 @@
-//! What is known from an ensemble of models trained on subsets.
+//! What an ensemble of models trained on subsets says: memorization, C-scores, and how reliable they are.
+//!
+//! Matrices have one row for each model, as they are stored; the kernels turn them, 64 x 64 bits at a time.
+
+use std::ops::Range;
+
+use crate::bits::{BITS, BitMatrix, transpose_square};
+use crate::error::Error;
+use crate::parallel::Threads;
+use crate::rank::Spearman;
+use crate::resample::{SplitMix64, Statistic};
+use crate::simd::{self, Kernel};
+
+pub mod influence;
+pub mod out_of_sample;
+
+/// Words of 64 examples that one piece of work covers: a cache line of every row.
+const WORDS: usize = 8;
+
+/// Memorization of each example, its standard error, and from how many models.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Memorization {
+    /// P\[correct | member\] - P\[correct | not a member\]; NaN where one of the two has no model.
+    pub score: Vec<f64>,
+    /// The standard error of `score`; NaN where that has no estimate.
+    pub std_error: Vec<f64>,
+    /// Models that were trained on the example.
+    pub n_in: Vec<i64>,
+    /// Models that were not.
+    pub n_out: Vec<i64>,
+}
+
+/// Memorization of each training example (Feldman & Zhang 2020): the share of models that get it right among those
+/// trained on it, minus that among the others.
+///
+/// `member`, `correct`: one row for each model, one column for each example. The standard error is
+/// `sqrt(p_in (1 - p_in) / n_in + p_out (1 - p_out) / n_out)` with `p = (right + 1/2) / (n + 1)` (Jeffreys), so that
+/// an example that every model gets right does not claim an error of 0.
+/// With `legacy` a share over no model counts as 0 in the score, as in the code that was published with the papers.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn memorization(
+    member: &BitMatrix,
+    correct: &BitMatrix,
+    legacy: bool,
+    threads: &Threads,
+) -> Result<Memorization, Error> {
+    let counts = counts(member, correct, None, threads)?;
+    let total = member.rows() as u64;
+    Ok(Memorization {
+        score: counts.iter().map(|c| c.score(total, legacy)).collect(),
+        std_error: counts.iter().map(|c| c.std_error(total)).collect(),
+        n_in: counts.iter().map(|c| c.models.cast_signed()).collect(),
+        n_out: counts.iter().map(|c| (total - c.models).cast_signed()).collect(),
+    })
+}
+
+/// The C-score of each training example (Jiang et al. 2021): the share of models that get it right among those that
+/// were not trained on it. NaN where every model was.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn c_score(member: &BitMatrix, correct: &BitMatrix, threads: &Threads) -> Result<Vec<f64>, Error> {
+    let total = member.rows() as u64;
+    let share = |c: &Counts| (c.right - c.right_in) as f64 / (total - c.models) as f64;
+    Ok(counts(member, correct, None, threads)?.iter().map(share).collect())
+}
+
+/// How well memorization scores from half of the models agree with those from the other half.
+///
+/// For each of `splits` random halvings: Spearman's correlation r of the scores from the two halves, over the examples
+/// that have an estimate in both, stepped up to all models by Spearman-Brown, `2 r / (1 + r)`. Returns these, NaN
+/// where fewer than 2 examples or no variation are left, and the least number of examples that a halving had.
+///
+/// # Errors
+/// If the shapes differ, there are fewer than 4 models, or `splits` is 0.
+pub fn reliability(
+    member: &BitMatrix,
+    correct: &BitMatrix,
+    splits: usize,
+    seed: u64,
+    threads: &Threads,
+) -> Result<(Vec<f64>, usize), Error> {
+    member.same_shape("member", correct, "correct")?;
+    let models = member.rows();
+    if models < 4 {
+        return Err(Error::Halves { models });
+    }
+    if splits == 0 {
+        return Err(Error::NoSplits);
+    }
+    let all = counts(member, correct, None, threads)?;
+    let halvings = threads.map(splits, |split| {
+        let mask = half_of(models, seed, split as u64);
+        let half = counts(member, correct, Some(&mask), &Threads::one())?;
+        agreement(&all, &half, models as u64)
+    });
+    let halvings = halvings.into_iter().collect::<Result<Vec<_>, Error>>()?;
+    let least = halvings.iter().map(|&(_, examples)| examples).min().unwrap_or(0);
+    Ok((halvings.into_iter().map(|(r, _)| r).collect(), least))
+}
+
+/// A random half of the models, as a mask of bits.
+fn half_of(models: usize, seed: u64, split: u64) -> Vec<u64> {
+    let random = SplitMix64::new(seed, split);
+    let mut order: Vec<usize> = (0..models).collect();
+    for last in (1..models).rev() {
+        order.swap(last, random.below(last as u64, last + 1));
+    }
+    let mut mask = vec![0; models.div_ceil(BITS)];
+    for model in &order[..models / 2] {
+        mask[model / BITS] |= 1 << (model % BITS);
+    }
+    mask
+}
+
+/// The stepped-up correlation of one half with the rest, and over how many examples.
+fn agreement(all: &[Counts], half: &[Counts], models: u64) -> Result<(f64, usize), Error> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for (all, half) in all.iter().zip(half) {
+        let a = half.score(models / 2, false);
+        let b = all.without(half).score(models - models / 2, false);
+        if !a.is_nan() && !b.is_nan() {
+            ours.push(a);
+            theirs.push(b);
+        }
+    }
+    if ours.len() < 2 {
+        return Ok((f64::NAN, ours.len()));
+    }
+    let spearman = Spearman::new(&ours, &theirs, &Threads::one())?;
+    let r = spearman.of(&vec![1; ours.len()], &mut Vec::new());
+    Ok((2.0 * r / (1.0 + r), ours.len()))
+}
+
+/// Models of one example.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Counts {
+    models: u64,   // trained on it
+    right: u64,    // that get it right
+    right_in: u64, // both
+}
+
+impl Counts {
+    fn without(&self, part: &Self) -> Self {
+        Self {
+            models: self.models - part.models,
+            right: self.right - part.right,
+            right_in: self.right_in - part.right_in,
+        }
+    }
+
+    fn score(&self, total: u64, legacy: bool) -> f64 {
+        let share = |right: u64, models: u64| {
+            if legacy && models == 0 { 0.0 } else { right as f64 / models as f64 } // 0 / 0 is NaN
+        };
+        share(self.right_in, self.models) - share(self.right - self.right_in, total - self.models)
+    }
+
+    fn std_error(&self, total: u64) -> f64 {
+        let variance = |right: u64, models: u64| {
+            let p = (right as f64 + 0.5) / (models as f64 + 1.0);
+            if models == 0 { f64::NAN } else { p * (1.0 - p) / models as f64 }
+        };
+        (variance(self.right_in, self.models) + variance(self.right - self.right_in, total - self.models)).sqrt()
+    }
+}
+
+/// The counts of each example, over the models in `mask` (None: all).
+fn counts(
+    member: &BitMatrix,
+    correct: &BitMatrix,
+    mask: Option<&[u64]>,
+    threads: &Threads,
+) -> Result<Vec<Counts>, Error> {
+    member.same_shape("member", correct, "correct")?;
+    let parts =
+        threads.map_chunks(member.stride(), WORDS, |words| simd::dispatch(Tally { member, correct, mask, words }));
+    let mut counts = parts.concat();
+    counts.truncate(member.columns());
+    Ok(counts)
+}
+
+/// Counts the models of some words of 64 examples each.
+struct Tally<'a> {
+    member: &'a BitMatrix,
+    correct: &'a BitMatrix,
+    mask: Option<&'a [u64]>,
+    words: Range<usize>,
+}
+
+impl Kernel for Tally<'_> {
+    type Output = Vec<Counts>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Counts> {
+        let Self { member, correct, mask, words } = self;
+        let mut counts = vec![Counts::default(); words.len() * BITS];
+        for first in (0..member.rows()).step_by(BITS) {
+            let models = mask.map_or(u64::MAX, |mask| mask[first / BITS]);
+            for (word, counts) in words.clone().zip(counts.chunks_exact_mut(BITS)) {
+                let (mut inside, mut right) = (member.square(first, word), correct.square(first, word));
+                transpose_square(&mut inside);
+                transpose_square(&mut right);
+                for ((count, inside), right) in counts.iter_mut().zip(inside).zip(right) {
+                    count.models += u64::from((inside & models).count_ones());
+                    count.right += u64::from((right & models).count_ones());
+                    count.right_in += u64::from((inside & right & models).count_ones());
+                }
+            }
+        }
+        counts
+    }
+}

@@ -13,6 +13,8 @@ pub enum Error {
     Shape { name: &'static str, expected: (usize, usize), other: &'static str, got: (usize, usize) },
     #[error("{name}: shape {shape:?} has more elements than memory can hold")]
     TooLarge { name: &'static str, shape: (usize, usize) },
+    #[error("{name}: not enough memory for {n}")]
+    Memory { name: &'static str, n: usize },
     #[error("packed: bits beyond the last of {columns} columns are set")]
     StrayBits { columns: usize },
     #[error("n_threads: expected 1 to {most}, got {got}")]
@@ -60,6 +62,8 @@ pub enum Error {
 
     #[error("k: expected 1 to {n}, the number of training examples, got {k}")]
     TopK { k: usize, n: usize },
+    #[error("{name}: expected {expected} models (rows) to match member, got {got}")]
+    Models { name: &'static str, expected: usize, got: usize },
     #[error("member: a split into two halves needs at least 4 models, got {models}")]
     Halves { models: usize },
     #[error("splits: expected at least 1, got 0")]

@@ -1,1 +1,257 @@
 //! Learning events: running statistics of every training example over one training run.
+
+use crate::error::Error;
+use crate::parallel::Threads;
+
+mod example;
+mod file;
+pub mod softmax;
+
+pub use example::NAMES;
+
+use example::Example;
+use softmax::{Logits, Outcome, outcomes};
+
+/// The highest epoch that can be recorded.
+pub const LAST_EPOCH: u32 = u32::MAX / 2 - 1;
+/// Smaller batches (in logits) are not worth waking other threads for.
+const SERIAL: usize = 1 << 14;
+/// Examples that one piece of parallel work covers.
+const CHUNK: usize = 4096;
+
+/// Which forward pass is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The pass of the training step itself.
+    Train,
+    /// A pass in evaluation mode after each epoch.
+    Eval,
+}
+
+impl Mode {
+    /// "train" or "eval".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Eval => "eval",
+        }
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "train" => Ok(Self::Train),
+            "eval" => Ok(Self::Eval),
+            _ => Err(Error::Mode { got: name.to_owned() }),
+        }
+    }
+}
+
+/// Where the epochs of a record come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Epochs {
+    Undecided,
+    Named,
+    Counted,
+}
+
+impl Epochs {
+    const ALL: [Self; 3] = [Self::Undecided, Self::Named, Self::Counted];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Named => "named",
+            Self::Counted => "counted",
+        }
+    }
+
+    fn with(self, other: Self) -> Result<Self, Error> {
+        match (self, other) {
+            (a, b) if a == b || b == Self::Undecided => Ok(a),
+            (Self::Undecided, b) => Ok(b),
+            (a, b) => Err(Error::EpochMode { this: a.name(), other: b.name() }),
+        }
+    }
+}
+
+/// One batch of one forward pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The example in each row.
+    pub ids: &'a [i64],
+    /// Its logits, row by row.
+    pub logits: Logits<'a>,
+    /// The number of classes.
+    pub classes: usize,
+    /// Its label.
+    pub labels: &'a [i64],
+}
+
+/// Running statistics of `n` training examples over one training run, 80 bytes each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearningEvents {
+    examples: Vec<Example>,
+    mode: Mode,
+    epochs: Epochs,
+}
+
+impl LearningEvents {
+    /// A tracker of `n` examples, none of them seen yet.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough for it.
+    pub fn new(n: usize, mode: Mode) -> Result<Self, Error> {
+        let mut examples = Vec::new();
+        examples.try_reserve_exact(n).map_err(|_| Error::Memory { name: "n_examples", n })?;
+        examples.resize(n, Example::UNSEEN);
+        Ok(Self { examples, mode, epochs: Epochs::Undecided })
+    }
+
+    /// The number of examples.
+    pub fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// Whether it tracks no example at all.
+    pub fn is_empty(&self) -> bool {
+        self.examples.is_empty()
+    }
+
+    /// Which forward pass is recorded.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Records a batch, row after row.
+    ///
+    /// Without an `epoch` every row is one more sight of its example. With one, an example counts once in it: a
+    /// repeated row (a sampler that pads its last batch) is passed over.
+    ///
+    /// # Errors
+    /// If lengths, ids, labels, logits or the epoch are not valid. Nothing is recorded then.
+    pub fn update(&mut self, batch: &Batch<'_>, epoch: Option<i64>, threads: &Threads) -> Result<(), Error> {
+        let epochs = self.epochs.with(if epoch.is_some() { Epochs::Named } else { Epochs::Counted })?;
+        let epoch = epoch.map(checked_epoch).transpose()?;
+        self.check(batch, epoch)?;
+        let one = Threads::one();
+        let threads = if batch.logits.len() < SERIAL { &one } else { threads };
+        let outcomes = outcomes(batch.logits, batch.labels, batch.classes, threads);
+        if let Some(row) = outcomes.iter().position(|outcome| !outcome.finite) {
+            return Err(Error::Logits { id: batch.ids[row] });
+        }
+        self.record(batch.ids, &outcomes, epoch, threads);
+        self.epochs = epochs;
+        Ok(())
+    }
+
+    fn check(&self, batch: &Batch<'_>, epoch: Option<u32>) -> Result<(), Error> {
+        let (n, rows, classes) = (self.len(), batch.ids.len(), batch.classes);
+        if classes < 2 {
+            return Err(Error::Classes { rows: batch.labels.len(), classes });
+        }
+        let shape = (batch.logits.len() / classes, classes);
+        if shape.0 != rows {
+            return Err(Error::Rows { name: "ids", expected: shape.0, shape, got: rows });
+        }
+        if batch.labels.len() != rows {
+            return Err(Error::Rows { name: "labels", expected: rows, shape, got: batch.labels.len() });
+        }
+        let room = LAST_EPOCH - u32::try_from(rows).unwrap_or(LAST_EPOCH).min(LAST_EPOCH);
+        for (&id, &label) in batch.ids.iter().zip(batch.labels) {
+            let example = usize::try_from(id).ok().and_then(|i| self.examples.get(i));
+            let example = example.ok_or(Error::Id { id, n })?;
+            if usize::try_from(label).is_ok_and(|label| label < classes) {
+                let last = example.last.epoch();
+                match epoch {
+                    Some(epoch) if example.seen > 0 && last > epoch => {
+                        return Err(Error::EpochBack { id, last, epoch });
+                    }
+                    None if last > room => return Err(Error::EpochEnd { id, most: LAST_EPOCH }),
+                    _ => {}
+                }
+            } else {
+                return Err(Error::Label { label, classes, id });
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of one example are recorded in their order, by whichever thread has that example.
+    fn record(&mut self, ids: &[i64], outcomes: &[Outcome], epoch: Option<u32>, threads: &Threads) {
+        let chunk = self.len().div_ceil(threads.count());
+        threads.for_each_chunk(&mut self.examples, chunk, |start, examples| {
+            for (id, outcome) in ids.iter().zip(outcomes) {
+                let place = usize::try_from(*id).ok().and_then(|id| id.checked_sub(start));
+                let Some(example) = place.and_then(|place| examples.get_mut(place)) else { continue };
+                let now = epoch.unwrap_or_else(|| example.next_epoch());
+                if example.seen == 0 || example.last.epoch() < now {
+                    example.record(outcome, now);
+                }
+            }
+        });
+    }
+
+    /// How often each example was seen.
+    pub fn seen(&self) -> Vec<i64> {
+        self.examples.iter().map(|example| i64::from(example.seen)).collect()
+    }
+
+    /// The statistics of [`NAMES`], one vector each; NaN for an example that was never seen.
+    ///
+    /// An example that was never right has infinite `forgetting_events` and `first_learned`. `variability` is the
+    /// population standard deviation of the confidence.
+    pub fn scores(&self, threads: &Threads) -> [Vec<f64>; NAMES.len()] {
+        let rows = threads.map_chunks(self.len(), CHUNK, |range| {
+            self.examples[range].iter().map(Example::scores).collect::<Vec<_>>()
+        });
+        std::array::from_fn(|k| rows.iter().flatten().map(|row| row[k]).collect())
+    }
+
+    /// Adds what another tracker of the same examples has seen.
+    ///
+    /// An example that only one of them has seen is copied, bit by bit. For one that both have seen:
+    /// * Named epochs say what came first. Epochs that do not overlap give what one tracker would have given (sums to
+    ///   the rounding of their last bit). An example whose only sight here or there is in an epoch that the other one
+    ///   ends with was seen twice in it, by two workers: it counts once, the longer record stands. Otherwise the order
+    ///   is lost and with it the number of forgetting events, which becomes NaN; all else is exact.
+    /// * Counted epochs: the sights of `other` come after those of `self`.
+    ///
+    /// # Errors
+    /// If the trackers differ in size, mode, or where their epochs come from. Nothing is changed then.
+    pub fn merge(&mut self, other: &Self, threads: &Threads) -> Result<(), Error> {
+        if self.len() != other.len() {
+            return Err(Error::Trackers { expected: self.len(), got: other.len() });
+        }
+        if self.mode != other.mode {
+            return Err(Error::Modes { this: self.mode.name(), other: other.mode.name() });
+        }
+        let epochs = self.epochs.with(other.epochs)?;
+        let overflows =
+            |(a, b): (&Example, &Example)| b.seen > 0 && a.seen > 0 && a.last.epoch() + b.last.epoch() >= LAST_EPOCH;
+        let pairs = self.examples.iter().zip(&other.examples);
+        if let Some(id) = pairs.into_iter().position(overflows).filter(|_| epochs == Epochs::Counted) {
+            return Err(Error::EpochEnd { id: id.try_into().unwrap_or(i64::MAX), most: LAST_EPOCH });
+        }
+        threads.for_each_chunk(&mut self.examples, CHUNK, |start, examples| {
+            for (ours, theirs) in examples.iter_mut().zip(&other.examples[start..]) {
+                *ours = match epochs {
+                    Epochs::Counted if theirs.seen > 0 => ours.merged(&theirs.shifted(ours.next_epoch())),
+                    Epochs::Named if ours.ends_with(theirs) => *ours,
+                    Epochs::Named if theirs.ends_with(ours) => *theirs,
+                    _ => ours.merged(theirs),
+                };
+            }
+        });
+        self.epochs = epochs;
+        Ok(())
+    }
+}
+
+fn checked_epoch(epoch: i64) -> Result<u32, Error> {
+    let checked = u32::try_from(epoch).ok().filter(|&epoch| epoch <= LAST_EPOCH);
+    checked.ok_or(Error::Epoch { epoch, most: LAST_EPOCH })
+}

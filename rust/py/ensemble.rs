@@ -1,7 +1,128 @@
 //! Binding of `unmemorize::ensemble`.
 
-use pyo3::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
+use pyo3::prelude::*;
+use unmemorize::Error;
+use unmemorize::ensemble;
+use unmemorize::ensemble::out_of_sample::OutOfSample;
+use unmemorize::parallel::Threads;
+
+use crate::bits::PyBitMatrix;
+use crate::error::Failure;
+use crate::events::LogitsArray;
+
+type Array1<'py, T> = Bound<'py, PyArray1<T>>;
+type Array2<'py, T> = Bound<'py, PyArray2<T>>;
+
+/// Score, standard error, models in, models out.
+#[pyfunction]
+fn memorization<'py>(
+    py: Python<'py>,
+    member: &PyBitMatrix,
+    correct: &PyBitMatrix,
+    legacy: bool,
+    n_threads: usize,
+) -> Result<(Array1<'py, f64>, Array1<'py, f64>, Array1<'py, i64>, Array1<'py, i64>), Failure> {
+    let m = py.detach(|| ensemble::memorization(&member.0, &correct.0, legacy, &Threads::new(n_threads)?))?;
+    Ok((m.score.into_pyarray(py), m.std_error.into_pyarray(py), m.n_in.into_pyarray(py), m.n_out.into_pyarray(py)))
+}
+
+#[pyfunction]
+fn c_score<'py>(
+    py: Python<'py>,
+    member: &PyBitMatrix,
+    correct: &PyBitMatrix,
+    n_threads: usize,
+) -> Result<Array1<'py, f64>, Failure> {
+    let score = py.detach(|| ensemble::c_score(&member.0, &correct.0, &Threads::new(n_threads)?))?;
+    Ok(score.into_pyarray(py))
+}
+
+/// The stepped-up correlation of each halving, and the least number of examples that one had.
+#[pyfunction]
+fn reliability<'py>(
+    py: Python<'py>,
+    member: &PyBitMatrix,
+    correct: &PyBitMatrix,
+    splits: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<(Array1<'py, f64>, usize), Failure> {
+    let (values, examples) =
+        py.detach(|| ensemble::reliability(&member.0, &correct.0, splits, seed, &Threads::new(n_threads)?))?;
+    Ok((values.into_pyarray(py), examples))
+}
+
+#[pyfunction]
+fn influence<'py>(
+    py: Python<'py>,
+    member: &PyBitMatrix,
+    test_correct: &PyBitMatrix,
+    n_threads: usize,
+) -> Result<Array2<'py, f32>, Failure> {
+    let values = py.detach(|| ensemble::influence::influence(&member.0, &test_correct.0, &Threads::new(n_threads)?))?;
+    Ok(values.into_pyarray(py).reshape([test_correct.0.columns(), member.0.columns()])?)
+}
+
+#[pyfunction]
+fn influence_topk<'py>(
+    py: Python<'py>,
+    member: &PyBitMatrix,
+    test_correct: &PyBitMatrix,
+    k: usize,
+    n_threads: usize,
+) -> Result<(Array2<'py, i64>, Array2<'py, f32>), Failure> {
+    let (ids, values) =
+        py.detach(|| ensemble::influence::influence_topk(&member.0, &test_correct.0, k, &Threads::new(n_threads)?))?;
+    let shape = [test_correct.0.columns(), k];
+    Ok((ids.into_pyarray(py).reshape(shape)?, values.into_pyarray(py).reshape(shape)?))
+}
+
+/// Mean softmax over the models that have not seen the example, gathered model by model.
+#[pyclass(frozen, name = "OutOfSample", module = "unmemorize._core")]
+struct PyOutOfSample {
+    gathered: Mutex<OutOfSample>,
+    shape: (usize, usize),
+}
+
+#[pymethods]
+impl PyOutOfSample {
+    #[new]
+    fn new(n: usize, classes: usize) -> Result<Self, Failure> {
+        Ok(Self { gathered: Mutex::new(OutOfSample::new(n, classes)?), shape: (n, classes) })
+    }
+
+    fn add(
+        &self,
+        py: Python<'_>,
+        member: PyReadonlyArray1<'_, bool>,
+        probs: LogitsArray<'_>,
+        n_threads: usize,
+    ) -> Result<(), Failure> {
+        if probs.shape() != self.shape {
+            let other = "the other models";
+            return Err(Error::Shape { name: "probs", expected: self.shape, other, got: probs.shape() }.into());
+        }
+        let (member, probs) = (member.as_slice()?, probs.view()?);
+        Ok(py.detach(|| {
+            let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+            gathered.add(member, probs, &Threads::new(n_threads)?)
+        })?)
+    }
+
+    fn mean<'py>(&self, py: Python<'py>) -> Result<Array2<'py, f64>, Failure> {
+        let mean = py.detach(|| self.gathered.lock().unwrap_or_else(PoisonError::into_inner).mean());
+        Ok(mean.into_pyarray(py).reshape([self.shape.0, self.shape.1])?)
+    }
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(memorization, m)?)?;
+    m.add_function(wrap_pyfunction!(c_score, m)?)?;
+    m.add_function(wrap_pyfunction!(reliability, m)?)?;
+    m.add_function(wrap_pyfunction!(influence, m)?)?;
+    m.add_function(wrap_pyfunction!(influence_topk, m)?)?;
+    m.add_class::<PyOutOfSample>()
 }

@@ -1,7 +1,127 @@
 //! Binding of `unmemorize::events`.
 
-use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use half::f16;
+use half::slice::HalfBitsSliceExt;
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use unmemorize::Error;
+use unmemorize::events::softmax::Logits;
+use unmemorize::events::{Batch, LearningEvents, NAMES};
+use unmemorize::parallel::Threads;
+
+use crate::error::Failure;
+
+/// Logits or probabilities of one of the types that come without a conversion; u16 holds the bits of bfloat16.
+#[derive(FromPyObject)]
+pub enum LogitsArray<'py> {
+    F32(PyReadonlyArray2<'py, f32>),
+    F64(PyReadonlyArray2<'py, f64>),
+    F16(PyReadonlyArray2<'py, f16>),
+    Bf16(PyReadonlyArray2<'py, u16>),
+}
+
+impl LogitsArray<'_> {
+    pub fn shape(&self) -> (usize, usize) {
+        let shape = match self {
+            Self::F32(x) => x.shape(),
+            Self::F64(x) => x.shape(),
+            Self::F16(x) => x.shape(),
+            Self::Bf16(x) => x.shape(),
+        };
+        (shape[0], shape[1])
+    }
+
+    pub fn view(&self) -> Result<Logits<'_>, Failure> {
+        Ok(match self {
+            Self::F32(x) => Logits::F32(x.as_slice()?),
+            Self::F64(x) => Logits::F64(x.as_slice()?),
+            Self::F16(x) => Logits::F16(x.as_slice()?),
+            Self::Bf16(x) => Logits::Bf16(x.as_slice()?.reinterpret_cast()),
+        })
+    }
+}
+
+/// Running statistics of every training example. Calls from several threads wait for each other.
+#[pyclass(frozen, name = "LearningEvents", module = "unmemorize._core")]
+struct PyLearningEvents(Mutex<LearningEvents>);
+
+impl PyLearningEvents {
+    /// Only with the GIL released: whoever holds the lock may be waiting for the GIL.
+    fn lock(&self) -> MutexGuard<'_, LearningEvents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl PyLearningEvents {
+    #[new]
+    fn new(n_examples: usize, mode: &str) -> Result<Self, Failure> {
+        Ok(Self(Mutex::new(LearningEvents::new(n_examples, mode.parse()?)?)))
+    }
+
+    #[pyo3(signature = (ids, logits, labels, epoch, n_threads))]
+    fn update(
+        &self,
+        py: Python<'_>,
+        ids: PyReadonlyArray1<'_, i64>,
+        logits: LogitsArray<'_>,
+        labels: PyReadonlyArray1<'_, i64>,
+        epoch: Option<i64>,
+        n_threads: usize,
+    ) -> Result<(), Failure> {
+        let batch = Batch {
+            ids: ids.as_slice()?,
+            logits: logits.view()?,
+            classes: logits.shape().1,
+            labels: labels.as_slice()?,
+        };
+        Ok(py.detach(|| self.lock().update(&batch, epoch, &Threads::new(n_threads)?))?)
+    }
+
+    fn scores<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Bound<'py, PyDict>, Failure> {
+        let columns = py.detach(|| Ok::<_, Error>(self.lock().scores(&Threads::new(n_threads)?)))?;
+        let scores = PyDict::new(py);
+        for (name, column) in NAMES.into_iter().zip(columns) {
+            scores.set_item(name, column.into_pyarray(py))?;
+        }
+        Ok(scores)
+    }
+
+    fn seen<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+        py.detach(|| self.lock().seen()).into_pyarray(py)
+    }
+
+    #[getter]
+    fn mode(&self, py: Python<'_>) -> &'static str {
+        py.detach(|| self.lock().mode().name())
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.lock().len())
+    }
+
+    fn merge(&self, py: Python<'_>, other: &Self, n_threads: usize) -> Result<(), Failure> {
+        let merged = py.detach(|| {
+            let other = other.lock().clone(); // a copy: two locks at once could wait for each other
+            self.lock().merge(&other, &Threads::new(n_threads)?)
+        });
+        Ok(merged?)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> Result<(), Failure> {
+        Ok(py.detach(|| self.lock().save(&path))?)
+    }
+
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf) -> Result<Self, Failure> {
+        Ok(Self(Mutex::new(py.detach(|| LearningEvents::load(&path))?)))
+    }
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PyLearningEvents>()
 }
