@@ -86,8 +86,8 @@ class Recipe:
 CROP_FLIP = ("crop", "flip")
 
 RECIPES: dict[str, Recipe] = {
-    # This project's embedded data. With 5% of the labels flipped, 22 of 22 seeds fit at least 99.7% of all examples, and of
-    # a 70% subset, in 0.8 s and 0.6 s of one core; test accuracy 97%.
+    # This project's embedded data. With 5% of the labels flipped, 12 of 12 seeds fit at least 99.7% of all examples,
+    # or of a 70% subset, in 0.8 s or 0.6 s of one core; test accuracy 97%.
     "digits": Recipe("convnet", epochs=11, lr=0.03, schedule="one_cycle", batch_size=48),
     # Zhao et al. 2024 (arXiv 2406.01257): the models that are unlearned.
     "cifar10": Recipe("resnet18", epochs=30),
