@@ -103,13 +103,6 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     return _exact(array, np.float64)
 
 
-def seed(value: int) -> int:
-    """A seed of the core's random numbers."""
-    if not 0 <= operator.index(value) < 1 << 64:
-        raise ValueError(f"seed: expected 0 to 2**64 - 1, got {value}")
-    return operator.index(value)
-
-
 def count(x: object, name: str, least: int = 1) -> int:
     """An integer of at least ``least``."""
     value = operator.index(x)  # type: ignore[arg-type]
