@@ -10,17 +10,22 @@ from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context
 from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, run_chain
 from unmemorize.unlearn.fine_tune import FineTune
+from unmemorize.unlearn.l1_sparse import L1Sparse
+from unmemorize.unlearn.neg_grad import NegGrad
 from unmemorize.unlearn.neg_grad_plus import NegGradPlus
 from unmemorize.unlearn.nothing import Nothing
 from unmemorize.unlearn.out_of_sample import OutOfSample
 from unmemorize.unlearn.random_label import RandomLabel
 from unmemorize.unlearn.retrain import Retrain
 from unmemorize.unlearn.salun import SalUn
+from unmemorize.unlearn.scrub import Scrub
 
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
     "FineTune",
+    "L1Sparse",
+    "NegGrad",
     "NegGradPlus",
     "Nothing",
     "OutOfSample",
@@ -28,6 +33,7 @@ __all__ = [
     "RandomLabel",
     "Retrain",
     "SalUn",
+    "Scrub",
     "Step",
     "Unlearned",
     "make",
@@ -36,7 +42,18 @@ __all__ = [
 
 ALGORITHMS: dict[str, type[Any]] = {
     algorithm.NAME: algorithm
-    for algorithm in (Nothing, Retrain, FineTune, NegGradPlus, RandomLabel, SalUn, OutOfSample)
+    for algorithm in (
+        Nothing,
+        Retrain,
+        FineTune,
+        L1Sparse,
+        NegGrad,
+        NegGradPlus,
+        Scrub,
+        RandomLabel,
+        SalUn,
+        OutOfSample,
+    )
 }
 
 

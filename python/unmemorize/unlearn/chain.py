@@ -72,21 +72,21 @@ def run_chain(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: F
         FileExistsError: `ctx.run_dir` holds another chain.
         DivergedError: the loss is not finite; the checkpoints of the steps before it are kept.
     """
-    groups = _groups(steps, model, data, forget_set, ctx)
+    model = copy.deepcopy(model).to(ctx.device)
+    _fit_together(steps, model, data, forget_set, ctx)
     plan = "" if ctx.run_dir is None else _fingerprint(steps, model, data, forget_set, ctx)
-    data, model = data.to(ctx.device), copy.deepcopy(model).to(ctx.device)
+    data = data.to(ctx.device)
     history = _resume(model, steps, plan, ctx)
     for i, step in enumerate(steps[len(history) :], start=len(history)):
-        forget = data.train.subset(step.ids)
-        retain = data.train.without(np.concatenate([earlier.ids for earlier in steps[: i + 1]]))
-        model, seconds = _timed(step.algorithm, model, forget, retain, _context(ctx, i))
+        gone = np.concatenate([earlier.ids for earlier in steps[: i + 1]])
+        model, seconds = _take(step, gone, model, data.train, _context(ctx, i))
         history.append(
             {
                 "stratum": step.stratum,
                 "algorithm": name_of(step.algorithm),
-                "size": len(forget),
+                "size": len(step.ids),
                 "seconds": seconds,
-                "accuracy": _accuracy(model, data, groups, ctx),
+                "accuracy": _accuracy(model, data, forget_set, ctx),
             }
         )
         if ctx.run_dir is not None:
@@ -100,25 +100,20 @@ def name_of(algorithm: Algorithm) -> str:
     return name
 
 
-def _groups(
-    steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context
-) -> dict[str, NDArray[np.int64]]:
-    """The ids that accuracies are reported on, once everything is seen to fit together."""
+def _fit_together(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> None:
+    """Refuse what would go wrong, or be wrong, later."""
     forget_set.check(len(data.train), data.hash if forget_set.data_hash else None)
+    if len(forget_set.ids) == len(data.train):
+        raise ValueError(f"forget set: holds all {len(data.train)} training examples, so none is left to retain")
     for i, step in enumerate(steps):
         if not len(step.ids):
             raise ValueError(f"step {i + 1}: stratum {step.stratum!r} has 0 examples to forget")
-    groups = forget_set.groups(len(data.train))
-    if not len(groups["retain"]):
-        raise ValueError(f"forget set: holds all {len(data.train)} training examples, so none is left to retain")
-    outputs = ctx.logits(model.to(ctx.device), data.train.take([0])).shape[1]
+        known = getattr(step.algorithm, "data_hash", None)
+        if known is not None and known != data.hash:
+            raise ValueError(f"step {i + 1}: its ensemble is of data {known[:16]}, expected {data.hash[:16]}")
+    outputs = ctx.logits(model, data.train.take([0])).shape[1]
     if outputs < data.n_classes:
         raise ValueError(f"model: expected at least {data.n_classes} outputs to match the data, got {outputs}")
-    for i, step in enumerate(steps):
-        known = getattr(getattr(step.algorithm, "ensemble", None), "data_hash", None)
-        if known not in (None, data.hash):
-            raise ValueError(f"step {i + 1}: its ensemble is of data {known[:16]}, the model's are {data.hash[:16]}")
-    return groups
 
 
 def _context(ctx: Context, step: int) -> Context:
@@ -127,24 +122,21 @@ def _context(ctx: Context, step: int) -> Context:
     return replace(ctx, seed=seed, run_dir=None if ctx.run_dir is None else Path(ctx.run_dir) / f"step-{step + 1}")
 
 
-def _timed(
-    algorithm: Algorithm, model: nn.Module, forget: Examples, retain: Examples, ctx: Context
+def _take(
+    step: Step, gone: NDArray[np.int64], model: nn.Module, train: Examples, ctx: Context
 ) -> tuple[nn.Module, float]:
-    """One step and its wall seconds; the seed reaches dropout too, and torch's own random state is left alone."""
-    assert isinstance(ctx.device, torch.device)
-    on_gpu = ctx.device.type == "cuda"
+    """One step and its wall seconds."""
+    forget, retain = train.subset(step.ids), train.without(gone)
     start = perf_counter()
-    with torch.random.fork_rng(devices=[ctx.device] if on_gpu else []):
-        torch.manual_seed(ctx.seed)
-        model = algorithm.apply(model, forget, retain, ctx)
-    if on_gpu:
+    model = step.algorithm.apply(model, forget, retain, ctx)
+    if train.images.is_cuda:
         torch.cuda.synchronize(ctx.device)
     return model, perf_counter() - start
 
 
-def _accuracy(model: nn.Module, data: Data, groups: dict[str, NDArray[np.int64]], ctx: Context) -> dict[str, float]:
+def _accuracy(model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> dict[str, float]:
     correct = (ctx.logits(model, data.train).argmax(1) == data.train.labels).cpu().numpy()
-    accuracy = {name: float(correct[ids].mean()) for name, ids in groups.items()}
+    accuracy = {name: float(correct[ids].mean()) for name, ids in forget_set.groups(len(data.train)).items()}
     return {**accuracy, "test": ctx.accuracy(model, data.test)}
 
 

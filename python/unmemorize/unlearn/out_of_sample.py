@@ -51,6 +51,12 @@ class OutOfSample(Hyperparameters):
     lr: Rate = 0.05  # of the first step
     epochs: Count = 5  # passes over both sets
 
+    @property
+    def data_hash(self) -> str | None:
+        """Of the data set that the ensemble knows; None: not known."""
+        found: str | None = getattr(getattr(self.ensemble, "header", None), "data_hash", None)
+        return found
+
     def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
         """`model` after `epochs` passes over `forget` and `retain`.
 
