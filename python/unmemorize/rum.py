@@ -69,8 +69,7 @@ class RUM:
             _covers(order, forget_set.names)
             parts = [forget_set.stratum(name) for name in order]
         algorithms = [unlearn.make(one) if isinstance(one, str) else one for one in self._each(order)]
-        names = order if self.shuffle_seed is None else [f"part {i + 1}" for i in range(len(order))]
-        return [Step(*step) for step in zip(algorithms, parts, names, strict=True)]
+        return [Step(*step) for step in zip(algorithms, parts, order, strict=True)]
 
     def _each(self, order: tuple[str, ...]) -> Sequence[One]:
         if isinstance(self.steps, str) or not isinstance(self.steps, Sequence):
