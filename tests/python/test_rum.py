@@ -1,0 +1,193 @@
+"""RUM's plans, the chain that they make, and going on after being killed."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from unmemorize import models, unlearn
+from unmemorize.data import Data, Examples, load
+from unmemorize.forget_set import ForgetSet
+from unmemorize.rum import RUM
+from unmemorize.train import Context
+from unmemorize.unlearn import FineTune, NegGradPlus, SalUn
+
+
+@dataclass(frozen=True)
+class Noting:
+    """Writes down what it was asked to forget and to retain, and marks the model."""
+
+    calls: list[tuple[list[int], list[int], float]] = field(default_factory=list, repr=False)
+
+    def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
+        mark = next(model.parameters())
+        self.calls.append((forget.ids.tolist(), retain.ids.tolist(), float(mark.detach().flatten()[0])))
+        with torch.no_grad():
+            mark += 1
+        return model
+
+
+@dataclass(frozen=True)
+class Killed:
+    """Fine-tunes once it is told that it may."""
+
+    may: list[bool] = field(default_factory=lambda: [False], repr=False)
+
+    def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
+        if not self.may[0]:
+            raise KeyboardInterrupt
+        return FineTune(epochs=1).apply(model, forget, retain, ctx)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def model(digits: Data) -> nn.Module:
+    return models.build("convnet", digits)
+
+
+@pytest.fixture(scope="module")
+def forget(digits: Data) -> ForgetSet:
+    ids = np.arange(0, 90, 3)
+    return ForgetSet.from_ids(ids, score=np.random.default_rng(0).random(30), data_hash=digits.hash)
+
+
+def context(**options: object) -> Context:
+    return Context(device="cpu", progress=False, **options)
+
+
+def test_refine_unlearns_low_then_medium_then_high(forget: ForgetSet) -> None:
+    plan = RUM.refine("fine_tune").plan(forget)
+    assert [(step.stratum, step.algorithm) for step in plan] == [
+        (name, FineTune()) for name in ("low", "medium", "high")
+    ]
+    assert all((step.ids == forget.stratum(step.stratum)).all() for step in plan)
+
+
+def test_each_stratum_may_have_its_own_algorithm_in_any_order(forget: ForgetSet) -> None:
+    plan = RUM(steps=["nothing", SalUn(lr=0.1), "fine_tune"], order=("high", "low", "medium")).plan(forget)
+    found = [(step.stratum, unlearn.chain.name_of(step.algorithm)) for step in plan]
+    assert found == [("high", "nothing"), ("low", "salun"), ("medium", "fine_tune")]
+    assert all((step.ids == forget.stratum(step.stratum)).all() for step in plan)
+
+
+def test_any_number_of_strata_is_refined() -> None:
+    forget = ForgetSet.from_ids(range(20), score=np.arange(20.0), strata=4)
+    plan = RUM.refine(["nothing"] * 4).plan(forget)
+    assert [step.ids.tolist() for step in plan] == [list(range(k, k + 5)) for k in range(0, 20, 5)]
+
+
+def test_vanilla_is_one_step_on_everything(forget: ForgetSet) -> None:
+    (step,) = RUM.vanilla("salun").plan(forget)
+    assert step.stratum == "all"
+    assert sorted(step.ids) == sorted(forget.ids)
+
+
+def test_shuffle_cuts_the_same_examples_into_equal_random_parts_by_seed(forget: ForgetSet) -> None:
+    def parts(seed: int) -> list[list[int]]:
+        return [step.ids.tolist() for step in RUM.shuffle("fine_tune", seed).plan(forget)]
+
+    assert [len(part) for part in parts(1)] == [10, 10, 10]
+    assert sorted(np.concatenate(parts(1))) == sorted(forget.ids)
+    assert parts(1) == parts(1)
+    assert parts(1) != parts(2)
+    assert [step.stratum for step in RUM.shuffle("salun", 1).plan(forget)] == ["part 1", "part 2", "part 3"]
+
+
+@pytest.mark.parametrize(
+    ("rum", "message"),
+    [
+        (RUM(["nothing", "salun"]), "steps: expected 3, one for each of low, medium, high, got 2"),
+        (RUM("nothing", order=("low", "middle", "high")), "no stratum 'middle' in this forget set; it has low, medium"),
+        (RUM("nothing", order=("low", "high")), "order: expected each of low, medium, high once, got low, high"),
+        (RUM("nothing", order=("low", "low", "high")), "each of low, medium, high once, got low, low, high"),
+        (RUM.refine("forgetful"), "no algorithm 'forgetful'; known are nothing"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_refused(rum: RUM, message: str, forget: ForgetSet) -> None:
+    with pytest.raises(ValueError, match=message):
+        rum.plan(forget)
+
+
+def test_a_step_retains_all_but_what_is_forgotten_by_then(digits: Data, model: nn.Module, forget: ForgetSet) -> None:
+    noting = Noting()
+    start = float(next(model.parameters()).detach().flatten()[0])
+    unlearn.run(RUM.refine(noting), model, digits, forget, context())
+    everything = set(range(len(digits.train)))
+    gone: set[int] = set()
+    assert len(noting.calls) == 3
+    for k, (forgotten, retained, mark) in enumerate(noting.calls):
+        gone |= set(forgotten)
+        assert set(forgotten) == set(forget.stratum(("low", "medium", "high")[k]).tolist())
+        assert set(retained) == everything - gone
+        assert len(retained) == len(set(retained))
+        assert mark == pytest.approx(start + k)  # from the model of the step before
+    assert gone == set(forget.ids.tolist())
+
+
+def test_vanilla_retains_all_but_the_forget_set(digits: Data, model: nn.Module, forget: ForgetSet) -> None:
+    noting = Noting()
+    unlearn.run(noting, model, digits, forget, context())
+    ((forgotten, retained, _),) = noting.calls
+    assert set(forgotten) == set(forget.ids.tolist())
+    assert set(retained) == set(range(len(digits.train))) - set(forgotten)
+
+
+def test_history_holds_every_step_and_its_accuracies(digits: Data, model: nn.Module, forget: ForgetSet) -> None:
+    ctx = context()
+    done = unlearn.run(RUM(["nothing", FineTune(epochs=1), "nothing"]), model, digits, forget, ctx)
+    assert [(step["stratum"], step["algorithm"], step["size"]) for step in done.history] == [
+        ("low", "nothing", 10),
+        ("medium", "fine_tune", 10),
+        ("high", "nothing", 10),
+    ]
+    assert done.seconds == pytest.approx(sum(step["seconds"] for step in done.history))
+    assert done.history[1]["accuracy"] == done.history[2]["accuracy"] != done.history[0]["accuracy"]
+    assert done.history[2]["accuracy"] == {
+        "forget": ctx.accuracy(done.model, digits.train.subset(forget.ids)),
+        **{f"forget/{n}": ctx.accuracy(done.model, digits.train.subset(forget.stratum(n))) for n in forget.names},
+        "retain": ctx.accuracy(done.model, digits.train.without(forget.ids)),
+        "test": ctx.accuracy(done.model, digits.test),
+    }
+
+
+@pytest.mark.parametrize("killed_at", [0, 1, 2])
+def test_a_chain_killed_in_any_step_resumes_there_with_the_same_bits(
+    killed_at: int, digits: Data, model: nn.Module, forget: ForgetSet, tmp_path: object
+) -> None:
+    killed = Killed()
+    steps = [NegGradPlus(epochs=1), SalUn(epochs=1), FineTune(epochs=1)]
+    steps[killed_at] = killed
+    rum, ctx = RUM(steps), context(run_dir=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        unlearn.run(rum, model, digits, forget, ctx)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{k + 1}.safetensors" for k in range(killed_at)]
+    killed.may[0] = True
+    before = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    resumed = unlearn.run(rum, model, digits, forget, ctx)
+    undisturbed = unlearn.run(rum, model, digits, forget, context())
+    assert before == [path.read_bytes() for path in sorted(tmp_path.iterdir())][:killed_at]  # not taken again
+    for a, b in zip(resumed.model.state_dict().values(), undisturbed.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert [s["accuracy"] for s in resumed.history] == [s["accuracy"] for s in undisturbed.history]
+    again = unlearn.run(rum, model, digits, forget, ctx)
+    assert again.history == resumed.history  # a finished chain is read, its times too
+
+
+@pytest.mark.parametrize("change", ["algorithm", "seed", "model", "forget set"])
+def test_the_folder_of_another_chain_is_refused(
+    change: str, digits: Data, model: nn.Module, forget: ForgetSet, tmp_path: object
+) -> None:
+    unlearn.run(RUM.refine("nothing"), model, digits, forget, context(run_dir=tmp_path))
+    rum = RUM.refine(FineTune(epochs=1)) if change == "algorithm" else RUM.refine("nothing")
+    seed = 1 if change == "seed" else 0
+    if change == "model":
+        model = models.build("convnet", digits, seed=9)
+    if change == "forget set":
+        forget = ForgetSet.from_ids(forget.ids[::-1], score=np.arange(30.0), data_hash=digits.hash)
+    with pytest.raises(FileExistsError, match=r"step-3.safetensors: is of unlearning \w{16}, this one is \w{16}"):
+        unlearn.run(rum, model, digits, forget, context(run_dir=tmp_path, seed=seed))
