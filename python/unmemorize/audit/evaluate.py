@@ -256,7 +256,8 @@ def _comparison(content: dict[str, Any]) -> Comparison:
 
 
 def _read(content: dict[str, Any]) -> Estimate:
-    return Estimate(**{key: math.nan if value is None else value for key, value in content.items()})
+    value, low, high = (math.nan if content[key] is None else content[key] for key in ("value", "low", "high"))
+    return Estimate(value, low, high, content["n"])
 
 
 def _without_nan(value: Any) -> Any:
