@@ -93,7 +93,7 @@ class Examples:
 
 
 def _integers(ids: Ids) -> Tensor:
-    found = torch.as_tensor(ids)
+    found = torch.as_tensor(np.array(ids) if isinstance(ids, np.ndarray) else ids)  # a copy: it may be read-only
     if found.numel() and (found.is_floating_point() or found.dtype == torch.bool):
         raise TypeError(f"ids: expected whole numbers, got {found.dtype}")
     return found.to(torch.int64)
