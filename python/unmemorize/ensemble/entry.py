@@ -1,140 +1,214 @@
-"""One model's record in one file: JSON that describes named arrays, then the arrays, each with a checksum."""
+"""One entry of a store: what one model was trained on and what it says, in one file.
 
+The file is a valid safetensors file. Its last array, ``digest``, is the BLAKE2b hash of every byte before it, so a file
+that was cut short or altered anywhere is known for what it is.
+"""
+
+import hashlib
 import json
-import os
-import uuid
-import zlib
-from dataclasses import dataclass
-from functools import cached_property
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unmemorize._files import sync_folder
+from unmemorize.ensemble.header import Header
 from unmemorize.errors import StoreError
+from unmemorize.events import LearningEvents
 
-MAGIC = b"unmemorize ensemble entry 1\n"
-ALIGNMENT = 64  # bytes; arrays may be mapped and used in place
-HEADER_LIMIT = 100_000_000  # bytes; a longer header is damage
+FORMAT = "unmemorize.Ensemble.entry/1"
+SUFFIX = ".safetensors"
 
-
-def encode(arrays: dict[str, NDArray[Any]], record: dict[str, Any]) -> bytes:
-    """The bytes of an entry file."""
-    described, parts, offset = {}, [], 0
-    for name, array in arrays.items():
-        raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-        padding = -len(raw) % ALIGNMENT
-        described[name] = {"dtype": array.dtype.newbyteorder("<").str, "shape": array.shape, "offset": offset,
-                           "crc32": zlib.crc32(raw)}  # fmt: skip
-        parts += [raw, bytes(padding)]
-        offset += len(raw) + padding
-    header = json.dumps({"record": record, "arrays": described, "bytes": offset}, sort_keys=True).encode()
-    start = len(MAGIC) + 16
-    header += b" " * (-(start + len(header)) % ALIGNMENT)
-    lengths = len(header).to_bytes(8, "little") + zlib.crc32(header).to_bytes(8, "little")
-    return b"".join([MAGIC, lengths, header, *parts])
+_DTYPES = {"U8": np.dtype("u1"), "F16": np.dtype("<f2")}
+_DIGEST = 16  # bytes
+_PIECE = 1 << 20  # bytes read at a time
+_SAID = ("kind", "key", "forget_hash", "meta")
 
 
-def fingerprint(content: bytes) -> dict[str, Any]:
-    """Of the bytes that `encode` gave; see `Entry.fingerprint`."""
-    start = len(MAGIC) + 16
-    length = int.from_bytes(content[len(MAGIC) : len(MAGIC) + 8], "little")
-    described: dict[str, Any] = json.loads(content[start : start + length])["arrays"]
-    return described
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """What is said of a model besides the arrays.
 
-
-def publish(path: Path, content: bytes) -> bool:
-    """Make `content` appear at `path`, whole and durable, if nothing is there yet; False: another writer was first.
-
-    Raises:
-        OSError: the disk is full, ...; nothing appears.
+    Attributes:
+        header: Data set and recipe.
+        kind: ``reference``, ``unlearned`` or ``oracle``.
+        key: The name under which it was appended, or None.
+        forget_hash: Hash of the forget set of an unlearned model or an oracle, or None.
+        meta: Whatever else fits in JSON.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-    return True
+
+    header: Header
+    kind: str = "reference"
+    key: str | None = None
+    forget_hash: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As text, the same for the same contents."""
+        return json.dumps({**self.header.to_dict(), **{name: getattr(self, name) for name in _SAID}}, sort_keys=True)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One model's record, read on demand; each array is checked against its checksum when it is read."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry(Model):
+    """A model of a store. Every byte of its file was checked when it was opened; arrays are read when asked for.
+
+    Attributes:
+        path: Its file.
+        digest: Hash of the contents, in hexadecimal digits.
+        arrays: Type, shape and first byte of each array.
+    """
 
     path: Path
+    digest: str
+    arrays: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Check every byte of ``path`` and read what it says of the model. Memory O(1).
+
+        Raises:
+            StoreError: It is damaged, cut short or something else.
+            FileNotFoundError: There is no such file.
+        """
+        size = path.stat().st_size
+        digest = hashlib.blake2b(digest_size=_DIGEST)
+        with path.open("rb") as file:
+            for first in range(0, size - _DIGEST, _PIECE):
+                digest.update(file.read(min(_PIECE, size - _DIGEST - first)))
+            if file.read() != digest.digest():
+                raise StoreError(f"{path}: damaged: cut short or altered, its {size} bytes do not match their checksum")
+            file.seek(0)
+            try:
+                length = int.from_bytes(file.read(8), "little")
+                if length > size:
+                    raise ValueError(f"a header of {length} bytes")
+                return cls(path=path, digest=digest.hexdigest(), **_parse(file.read(length), 8 + length))
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+                raise StoreError(f"{path}: not an entry of an ensemble: {error!r}") from error
 
     @property
     def id(self) -> str:
-        """The name of the entry in its store."""
-        return self.path.stem
-
-    @cached_property
-    def _described(self) -> tuple[dict[str, Any], int]:
-        """The header and where the arrays begin."""
-        start = len(MAGIC) + 16
-        with self.path.open("rb") as file:
-            head = file.read(start)
-            if len(head) < start or not head.startswith(MAGIC):
-                raise StoreError(f"{self.path}: damaged: not an ensemble entry")
-            length, crc = (int.from_bytes(head[k : k + 8], "little") for k in (len(MAGIC), len(MAGIC) + 8))
-            header = file.read(length) if length <= HEADER_LIMIT else b""
-            size = file.seek(0, os.SEEK_END)
-        if len(header) != length or zlib.crc32(header) != crc:
-            raise StoreError(f"{self.path}: damaged: its header is torn or changed")
-        content: dict[str, Any] = json.loads(header)
-        if size != start + length + content["bytes"]:
-            raise StoreError(f"{self.path}: damaged: expected {start + length + content['bytes']} bytes, got {size}")
-        return content, start + length
+        """Its name in the store."""
+        return self.path.name.removesuffix(SUFFIX)
 
     @property
-    def record(self) -> dict[str, Any]:
-        """Kind, hashes and metadata."""
-        record: dict[str, Any] = self._described[0]["record"]
-        return record
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Dtype, shape and checksum of each array: what the model said, whenever and wherever it was written."""
-        described: dict[str, Any] = self._described[0]["arrays"]
-        return described
-
-    @property
-    def names(self) -> list[str]:
-        """The arrays that this entry holds."""
-        return list(self._described[0]["arrays"])
+    def order(self) -> tuple[str, int, str]:
+        """Where it stands: by key, then seed, then contents; never by when or where it was appended."""
+        seed = self.meta.get("seed")
+        return self.key or "", seed if isinstance(seed, int) else -1, self.digest
 
     def array(self, name: str) -> NDArray[Any]:
-        """An array of the entry, mapped from its file, read-only.
+        """An array as it is stored; bits are packed, eight to a byte, the first in the lowest. Memory: the array's.
 
         Raises:
-            KeyError: the entry holds no such array.
-            StoreError: the bytes are not those that were written.
+            KeyError: The entry holds no such array.
+            StoreError: The file was cut short since it was opened.
         """
-        header, start = self._described
-        if name not in header["arrays"]:
-            raise KeyError(f"{self.path}: holds no {name}; it holds {', '.join(self.names)}")
-        about = header["arrays"][name]
-        shape = tuple(about["shape"])
-        mapped: NDArray[Any] = np.memmap(self.path, about["dtype"], "r", start + about["offset"], shape) \
-            if np.prod(shape, dtype=np.int64) else np.empty(shape, about["dtype"])  # fmt: skip
-        if zlib.crc32(np.ascontiguousarray(mapped)) != about["crc32"]:
-            raise StoreError(f"{self.path}: damaged: {name} has changed since it was written")
-        return mapped.view(np.ndarray)
+        if name not in self.arrays:
+            raise KeyError(f"{self.path}: holds no {name}; it holds {', '.join(sorted(self.arrays))}")
+        dtype, shape, first = self.arrays[name]
+        with self.path.open("rb") as file:
+            file.seek(first)
+            values = np.fromfile(file, dtype, math.prod(shape))
+        if values.size != math.prod(shape):
+            raise StoreError(f"{self.path}: damaged: cut short within {name}")
+        return values.reshape(shape)
 
-    def check(self) -> None:
-        """Read everything.
+    def _bits(self, name: str, n: int) -> NDArray[np.bool_]:
+        return np.unpackbits(self.array(name), count=n, bitorder="little").view(np.bool_)
 
-        Raises:
-            StoreError: something is damaged.
-        """
-        for name in self.names:
-            self.array(name)
+    @property
+    def member(self) -> NDArray[np.bool_]:
+        """Bool (n,): which examples the model was trained on."""
+        return self._bits("member", self.header.n_train)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Bool (n,): which training examples it gets right."""
+        return self._bits("correct", self.header.n_train)
+
+    @property
+    def test_correct(self) -> NDArray[np.bool_]:
+        """Bool (m,): which test examples it gets right."""
+        return self._bits("test_correct", self.header.n_test)
+
+    @property
+    def phi(self) -> NDArray[np.float16] | None:
+        """float16 (n,): log-odds of the true label, or None."""
+        return self.array("phi") if "phi" in self.arrays else None
+
+    @property
+    def test_phi(self) -> NDArray[np.float16] | None:
+        """float16 (m,): log-odds of the true label, or None."""
+        return self.array("test_phi") if "test_phi" in self.arrays else None
+
+    @property
+    def probs(self) -> NDArray[np.float16] | None:
+        """float16 (n, C): softmax, or None."""
+        return self.array("probs") if "probs" in self.arrays else None
+
+    @property
+    def events(self) -> LearningEvents | None:
+        """The learning events of the training run, or None."""
+        if "events" not in self.arrays:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "events.safetensors"
+            self.array("events").tofile(path)
+            return LearningEvents.load(path)
+
+
+def pack_events(events: LearningEvents) -> NDArray[np.uint8]:
+    """Learning events as the bytes of the file that they save."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.safetensors"
+        events.save(path)
+        return np.fromfile(path, np.uint8)
+
+
+def encode(model: Model, arrays: Mapping[str, NDArray[Any]]) -> Iterator[bytes | memoryview]:
+    """The pieces of the file, none of them copied.
+
+    Args:
+        model: What is said of the model.
+        arrays: uint8 or float16, by name.
+    """
+    names = {dtype: name for name, dtype in _DTYPES.items()}
+    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "model": model.to_json()}}
+    stored: list[bytes | memoryview] = []
+    end = 0
+    for name, values in sorted(arrays.items(), key=lambda item: -item[1].itemsize):  # the widest first: all aligned
+        values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        header[name] = {"dtype": names[values.dtype], "shape": values.shape, "data_offsets": [end, end + values.nbytes]}
+        stored.append(values.reshape(-1).view(np.uint8).data)
+        end += values.nbytes
+    header["digest"] = {"dtype": "U8", "shape": [_DIGEST], "data_offsets": [end, end + _DIGEST]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.blake2b(digest_size=_DIGEST)
+    for piece in [len(text).to_bytes(8, "little"), text, *stored]:
+        digest.update(piece)
+        yield piece
+    yield digest.digest()
+
+
+def _parse(text: bytes, start: int) -> dict[str, Any]:
+    """The fields of an `Entry` from the header of its file, whose arrays begin at byte ``start``."""
+    described = json.loads(text)
+    metadata = described.pop("__metadata__")
+    if metadata["format"] != FORMAT:
+        raise ValueError(f"its format is {metadata['format']!r}, expected {FORMAT!r}")
+    said = json.loads(metadata["model"])
+    header = Header.from_dict(said)
+    arrays = {
+        name: (_DTYPES[at["dtype"]], tuple(at["shape"]), start + at["data_offsets"][0])
+        for name, at in described.items()
+    }
+    for name, n in (("member", header.n_train), ("correct", header.n_train), ("test_correct", header.n_test)):
+        if arrays[name][:2] != (_DTYPES["U8"], (-(-n // 8),)):
+            raise ValueError(f"its array {name!r} does not hold {n} bits")
+    return {"header": header, "arrays": arrays, **{name: said[name] for name in _SAID}}

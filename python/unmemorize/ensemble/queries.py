@@ -1,0 +1,97 @@
+"""The store with the questions that it answers."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unmemorize import _arrays
+from unmemorize.bits import BitMatrix
+from unmemorize.ensemble import estimators
+from unmemorize.ensemble.estimators import Memorization
+from unmemorize.ensemble.store import Store
+from unmemorize.stats import Estimate
+
+
+class Ensemble(Store):
+    """Many models, each trained on a known subset: what does each example do to a model that has not seen it?
+
+    Estimates come from the entries of the kind ``reference`` alone. Example i is *in* a model that was trained on it.
+
+    Example:
+        >>> import tempfile
+        >>> store = Ensemble.create(tempfile.mkdtemp() + "/store", n_train=4, n_test=2)
+        >>> for member in np.array([[1, 1, 0, 0], [0, 0, 1, 1]], dtype=bool):
+        ...     entry_id = store.append(member, correct=member, test_correct=np.array([True, False]))
+        >>> len(store), store.memorization().score
+        (2, array([1., 1., 1., 1.]))
+    """
+
+    def bits(self, name: str) -> BitMatrix:
+        """``member`` or ``correct`` (T, n), or ``test_correct`` (T, m), of the reference models. Memory T n / 4 bytes.
+
+        Raises:
+            ValueError: The store holds no reference model.
+        """
+        rows = [entry.array(name) for entry in self.entries("reference")]
+        if not rows:
+            raise ValueError(f"{self.path}: holds no reference model; append some first")
+        n = self.header.n_test if name == "test_correct" else self.header.n_train
+        return BitMatrix.from_packed(np.stack(rows), n)
+
+    @property
+    def member(self) -> NDArray[np.bool_]:
+        """Bool (T, n): which examples each reference model was trained on. Memory T n bytes."""
+        return self.bits("member").unpack()
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Bool (T, n): which training examples each reference model gets right. Memory T n bytes."""
+        return self.bits("correct").unpack()
+
+    @property
+    def test_correct(self) -> NDArray[np.bool_]:
+        """Bool (T, m): which test examples each reference model gets right. Memory T m bytes."""
+        return self.bits("test_correct").unpack()
+
+    def memorization(self, *, legacy: bool = False, n_threads: int | None = None) -> Memorization:
+        """P[correct | in] - P[correct | not in] of every training example; see `unmemorize.memorization`."""
+        return estimators.memorization(self.bits("member"), self.bits("correct"), legacy=legacy, n_threads=n_threads)
+
+    def c_score(self, *, n_threads: int | None = None) -> NDArray[np.float64]:
+        """P[correct | not in] of every training example: float64 (n,), NaN where every model saw it."""
+        return estimators.c_score(self.bits("member"), self.bits("correct"), n_threads=n_threads)
+
+    def influence_topk(self, k: int, *, n_threads: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k most influential training examples of every test example; see `unmemorize.influence_topk`."""
+        return estimators.influence_topk(self.bits("member"), self.bits("test_correct"), k, n_threads=n_threads)
+
+    def reliability(self, *, splits: int = 20, seed: int = 0, n_threads: int | None = None) -> Estimate:
+        """Split-half reliability of the memorization scores: the ceiling of any proxy's correlation with them."""
+        member, correct = self.bits("member"), self.bits("correct")
+        return estimators.reliability(member, correct, splits=splits, seed=seed, n_threads=n_threads)
+
+    def out_of_sample(self, ids: ArrayLike | None = None, *, n_threads: int | None = None) -> NDArray[np.float64]:
+        """Mean softmax over the reference models that never saw an example.
+
+        Args:
+            ids: Rows of training examples, integers (k,); None: all.
+            n_threads: Threads to use; None: all that the process may use.
+
+        Returns:
+            float64 (k, C), NaN where every model saw the example. Memory O(T k + n C): softmax of one model at a time.
+
+        Raises:
+            ValueError: No reference model holds softmax, or they have different numbers of classes.
+            IndexError: An id is out of range.
+        """
+        n = self.header.n_train
+        rows = np.arange(n) if ids is None else _arrays.integers(ids, "ids", "(k,)")
+        outside = rows[(rows < 0) | (rows >= n)]
+        if len(outside):
+            raise IndexError(f"ids: {outside[0]} is out of range for an ensemble of {n} examples")
+        models = [entry for entry in self.entries("reference") if "probs" in entry.arrays]
+        if not models:
+            raise ValueError(f"{self.path}: no reference model holds softmax; append them with probs=")
+        if len({entry.arrays["probs"][1] for entry in models}) > 1:
+            raise ValueError(f"{self.path}: its models have softmax of different numbers of classes")
+        member = np.stack([entry.member[rows] for entry in models])
+        return estimators.out_of_sample(member, (entry.array("probs")[rows] for entry in models), n_threads=n_threads)
