@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unmemorize import audit, data, engine, experiment, models, report, stats, train, unlearn
-    from unmemorize.audit import evaluate
+    from unmemorize.audit.evaluate import evaluate
     from unmemorize.bits import BitMatrix
     from unmemorize.data import Data, Examples
     from unmemorize.ensemble import Ensemble, Memorization, influence, influence_topk, memorization
