@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unmemorize import _core
 
-_LOGITS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
+_LOGITS: dict[str, type[np.generic]] = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 _MOST_THREADS = 1024
 
 
@@ -28,6 +28,11 @@ def is_tensor(x: object) -> TypeGuard[Any]:
 def on_device(x: object) -> TypeGuard[Any]:
     """Whether ``x`` is a tensor that is not in the memory of the CPU."""
     return is_tensor(x) and x.device.type != "cpu"
+
+
+def copied(x: object) -> Any:
+    """A copy that later changes of ``x`` do not reach; a tensor's copy stays on its device."""
+    return x.detach().clone() if is_tensor(x) else np.array(x)
 
 
 def to_numpy(x: object) -> tuple[NDArray[Any], str]:

@@ -131,8 +131,7 @@ class LearningEvents:
 
     def _queue(self, ids: Any, logits: Any, labels: Any, epoch: int | None) -> None:
         """Keeps a batch on the device. Copies, because the loop may reuse or change its buffers."""
-        kept = [x.detach().clone() if _arrays.is_tensor(x) else np.array(x) for x in (ids, logits, labels)]
-        pending = _Pending(*kept, epoch)
+        pending = _Pending(_arrays.copied(ids), _arrays.copied(logits), _arrays.copied(labels), epoch)
         self._pending.append(pending)
         self._pending_bytes += pending.bytes
         if self._pending_bytes > _PENDING_BYTES:

@@ -43,11 +43,12 @@ class Memorization:
 
 def _pair(
     member: ArrayLike | BitMatrix, other: ArrayLike | BitMatrix, name: str, threads: int
-) -> list[_core.BitMatrix]:
-    return [
+) -> tuple[_core.BitMatrix, _core.BitMatrix]:
+    """Both matrices packed; ``name`` is what error messages call the other one."""
+    return (
         BitMatrix.pack(member, n_threads=threads, name="member").core,
         BitMatrix.pack(other, n_threads=threads, name=name).core,
-    ]
+    )
 
 
 def memorization(
