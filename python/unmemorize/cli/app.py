@@ -4,10 +4,9 @@ import os
 import sys
 
 import typer
-from click import ClickException
 from rich.console import Console
 
-from unmemorize.cli import demo, evaluate, forget_set, report, score, train, unlearn
+from unmemorize.cli import demo, evaluate, forget_set, report, score, train, tune, unlearn
 
 WRONG_USE = (ValueError, TypeError, IndexError, KeyError, FileNotFoundError, FileExistsError, ImportError)
 FAILED = (RuntimeError, OSError)
@@ -20,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, train, score, forget_set, unlearn, evaluate, report):
+for command in (demo, train, score, forget_set, unlearn, evaluate, report, tune):
     name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
     app.command(name)(command.command)
 
@@ -28,19 +27,12 @@ for command in (demo, train, score, forget_set, unlearn, evaluate, report):
 def run() -> None:
     """Run and exit; a user's slip is one line on standard error. `UNMEMORIZE_TRACEBACK=1` shows where it came from."""
     try:
-        code = app(standalone_mode=False) or 0
-    except ClickException as error:
-        error.show()
-        code = 2
-    except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; the same command goes on from here")
-        code = 130
+        app()
     except (*WRONG_USE, *FAILED) as error:
         if os.environ.get("UNMEMORIZE_TRACEBACK"):
             raise
         _say(_one_line(error))
-        code = 2 if isinstance(error, WRONG_USE) else 1
-    sys.exit(code)
+        sys.exit(2 if isinstance(error, WRONG_USE) else 1)
 
 
 def _one_line(error: BaseException) -> str:

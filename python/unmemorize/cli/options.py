@@ -17,12 +17,16 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path}: not TOML: {error}") from None
-    known = {parameter.name: parameter for parameter in context.command.params if parameter.name != "config"}
+    known = {
+        name.removeprefix("--"): parameter.name
+        for parameter in context.command.params
+        for name in parameter.opts
+        if parameter.name != "config"
+    }
     for key in values:
-        if key.replace("-", "_") not in known:
-            names = ", ".join(sorted(str(name).replace("_", "-") for name in known))
-            raise typer.BadParameter(f"{path}: no option {key!r}; known are {names}")
-    context.default_map = {key.replace("-", "_"): value for key, value in values.items()}
+        if key not in known:
+            raise typer.BadParameter(f"{path}: no option {key!r}; known are {', '.join(sorted(known))}")
+    context.default_map = {str(known[key]): value for key, value in values.items()}
     return path
 
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from unmemorize.forget_set import ForgetSet
 from unmemorize.stats import Estimate
 
 Progress = Callable[[int, int], None]  # tasks done, tasks in all
+
+Begin = Callable[[str, int], None]  # stage, number of tasks
 
 MEMORIZED = 0.99  # training accuracy below which nothing was memorized
 
@@ -48,8 +50,8 @@ class Found:
     scores: Scores
     forget_sets: dict[str, ForgetSet]  # the first is the one that every method forgets
     oracles: list[dict[str, Any]]
-    unlearned: dict[Cell, list[dict[str, Any]]]
-    steps: dict[Cell, Steps]  # the hyper-parameters used
+    unlearned: dict[Cell, list[dict[str, Any]]] = field(default_factory=dict)
+    steps: dict[Cell, Steps] = field(default_factory=dict)  # the hyper-parameters used
 
 
 class Experiment:
@@ -90,8 +92,14 @@ class Experiment:
         tuned = preset(self.settings.preset)["cells"]
         return {cell: tuned[cell.key] if cell.algorithm != "nothing" else [{}] for cell in self.settings.cells}
 
-    def run(self, begin: Callable[[str, int], None] = lambda stage, tasks: None) -> Found:
+    def run(self, begin: Begin = lambda stage, tasks: None) -> Found:
         """Every stage in turn; `begin` is called as (stage, number of tasks) before each."""
+        found = self.prepare(begin)
+        begin("unlearn", self.settings.runs * len(self.settings.cells))
+        return replace(found, unlearned=self.unlearn(), steps=self.steps)
+
+    def prepare(self, begin: Begin = lambda stage, tasks: None) -> Found:
+        """Every stage before unlearning."""
         runs = self.settings.runs
         begin("train originals", runs)
         originals = self.train_originals()
@@ -101,9 +109,7 @@ class Experiment:
         scores = self.score()
         forget_sets = self.choose_forget_sets(scores)
         begin("retrain oracles", runs)
-        oracles = self.train_oracles()
-        begin("unlearn", runs * len(self.settings.cells))
-        return Found(originals, references, scores, forget_sets, oracles, self.unlearn(), self.steps)
+        return Found(originals, references, scores, forget_sets, self.train_oracles())
 
     def train_originals(self) -> list[dict[str, Any]]:
         """Train the models that are to forget, learning events recorded.
