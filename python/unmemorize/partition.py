@@ -38,9 +38,9 @@ def strata(score: ArrayLike, k: int, *, by: ArrayLike | None = None, n_threads: 
     """
     x, threads = _arrays.vector_f64(score, "score"), _arrays.threads(n_threads)
     if by is None:
-        return _core.strata(x, _count(k, "k"), threads)
+        return _core.strata(x, _arrays.count(k, "k"), threads)
     names, group = np.unique(_arrays.to_numpy(by)[0], return_inverse=True)
-    return _core.strata_within(x, group.astype(np.int64, copy=False), len(names), _count(k, "k"), threads)
+    return _core.strata_within(x, group.astype(np.int64, copy=False), len(names), _arrays.count(k, "k"), threads)
 
 
 def argsort(score: ArrayLike, *, n_threads: int | None = None) -> Ids:
@@ -63,7 +63,7 @@ def lowest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids:
         >>> lowest([0.5, 0.1, 0.5, 0.9], 2).tolist()
         [0, 1]
     """
-    return _core.lowest(_arrays.vector_f64(score, "score"), _count(size, "size"), _arrays.threads(n_threads))
+    return _core.lowest(_arrays.vector_f64(score, "score"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 
 def highest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids:
@@ -78,7 +78,7 @@ def highest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids
         >>> highest([0.5, 0.1, 0.5, 0.9], 2).tolist()
         [2, 3]
     """
-    return _core.highest(_arrays.vector_f64(score, "score"), _count(size, "size"), _arrays.threads(n_threads))
+    return _core.highest(_arrays.vector_f64(score, "score"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 
 def nearest(score: ArrayLike, value: float, size: int, *, n_threads: int | None = None) -> Ids:
@@ -92,7 +92,7 @@ def nearest(score: ArrayLike, value: float, size: int, *, n_threads: int | None 
         [0]
     """
     x = _arrays.vector_f64(score, "score")
-    return _core.nearest(x, float(value), _count(size, "size"), _arrays.threads(n_threads))
+    return _core.nearest(x, float(value), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 
 def sample(n: int, size: int, seed: int, *, n_threads: int | None = None) -> Ids:
@@ -101,7 +101,9 @@ def sample(n: int, size: int, seed: int, *, n_threads: int | None = None) -> Ids
     Raises:
         ValueError: a size larger than n.
     """
-    return _core.sample(_count(n, "n"), _count(size, "size"), _arrays.seed(seed), _arrays.threads(n_threads))
+    return _core.sample(
+        _arrays.count(n, "n", 0), _arrays.count(size, "size", 0), _arrays.seed(seed), _arrays.threads(n_threads)
+    )
 
 
 def random_strata(n: int, k: int, seed: int, *, n_threads: int | None = None) -> Ids:
@@ -110,10 +112,6 @@ def random_strata(n: int, k: int, seed: int, *, n_threads: int | None = None) ->
     Raises:
         ValueError: k outside 1..n.
     """
-    return _core.random_strata(_count(n, "n"), _count(k, "k"), _arrays.seed(seed), _arrays.threads(n_threads))
-
-
-def _count(value: int, name: str) -> int:
-    if value < 0:
-        raise ValueError(f"{name}: expected 0 or more, got {value}")
-    return value
+    return _core.random_strata(
+        _arrays.count(n, "n", 0), _arrays.count(k, "k"), _arrays.seed(seed), _arrays.threads(n_threads)
+    )

@@ -47,7 +47,8 @@ class Estimate:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Inverse of `to_dict`."""
-        return cls(**{key: math.nan if value is None else value for key, value in content.items()})
+        known: dict[str, Any] = {key: math.nan if value is None else value for key, value in content.items()}
+        return cls(**known)
 
 
 def spearman(
@@ -165,15 +166,12 @@ def bootstrap_interval(
         2.5
     """
     x = _some(values)
-    known = {"mean": _core.mean, "median": _core.median}
-    if callable(statistic):
-        found = partial(_resampled, statistic)
-    elif statistic in known:
-        found = known[statistic]
-    else:
+    known: dict[Any, Callable[..., tuple[float, float, float]]] = {"mean": _core.mean, "median": _core.median}
+    if not callable(statistic) and statistic not in known:
         raise ValueError(f"statistic: expected a function, {', '.join(map(repr, known))}, got {statistic!r}")
-    at_least_two = _resamples(resamples) if len(x) > 1 else 0
-    return Estimate(*found(x, _level(level), at_least_two, _arrays.seed(seed), _arrays.threads(n_threads)), len(x))
+    found = partial(_resampled, statistic) if callable(statistic) else known[statistic]
+    resamples = _arrays.count(resamples, "resamples", 0) if len(x) > 1 else 0
+    return Estimate(*found(x, _level(level), resamples, _arrays.seed(seed), _arrays.threads(n_threads)), len(x))
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -258,7 +256,9 @@ def _correlation(
         known = ~(np.isnan(a) | np.isnan(b))
         a, b = a[known], b[known]
     threads = _arrays.threads(n_threads)
-    return Estimate(*kernel(a, b, _level(level), _resamples(resamples), _arrays.seed(seed), threads), len(a))
+    return Estimate(
+        *kernel(a, b, _level(level), _arrays.count(resamples, "resamples", 0), _arrays.seed(seed), threads), len(a)
+    )
 
 
 def _resampled(
@@ -285,12 +285,6 @@ def _level(level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level: expected a share in (0, 1), got {level}")
     return level
-
-
-def _resamples(resamples: int) -> int:
-    if resamples < 0:
-        raise ValueError(f"resamples: expected 0 or more, got {resamples}")
-    return resamples
 
 
 def _at_least(successes: int, n: int, p: float) -> float:

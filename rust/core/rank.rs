@@ -69,7 +69,7 @@ fn paired(x: &[f64], y: &[f64]) -> Result<(), Error> {
 
 /// a / sqrt(b c); NaN where x or y is constant.
 fn normalised(a: f64, b: f64, c: f64) -> f64 {
-    if b > 0.0 && c > 0.0 { (a / b.sqrt() / c.sqrt()).clamp(-1.0, 1.0) } else { f64::NAN }
+    if b > 0.0 && c > 0.0 { (a / (b * c).sqrt()).clamp(-1.0, 1.0) } else { f64::NAN }
 }
 
 /// Spearman's rank correlation with ties: Pearson's correlation of the average ranks. O(n) for a resample.

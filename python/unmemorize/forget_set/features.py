@@ -43,7 +43,8 @@ def entanglement(features_retain: ArrayLike, features_forget: ArrayLike) -> floa
 def centroid_distance(features: ArrayLike) -> NDArray[np.float64]:
     """Euclidean distance (n,) of each row of (n, d) to the mean row."""
     x = _features(features, "features")
-    return np.linalg.norm(x - x.mean(axis=0), axis=1)
+    distance: NDArray[np.float64] = np.linalg.norm(x - x.mean(axis=0), axis=1)
+    return distance
 
 
 def _features(x: ArrayLike, name: str) -> NDArray[np.float64]:

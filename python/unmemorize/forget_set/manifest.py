@@ -12,19 +12,23 @@ from unmemorize._files import write_durably
 from unmemorize.errors import StoreError
 
 FORMAT = "unmemorize forget set 1"
-ARRAYS = {"ids": np.int64, "strata": np.int64, "scores": np.float64, "labels": np.int64}
+ARRAYS: dict[str, type[np.int64 | np.float64]] = {
+    "ids": np.int64,
+    "strata": np.int64,
+    "scores": np.float64,
+    "labels": np.int64,
+}
 
 
 def digest(fields: dict[str, Any]) -> str:
     """SHA-256 of the fields of a forget set."""
-    canonical = json.dumps(_content(fields), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_json(_content(fields), sort_keys=True, separators=(",", ":"))).hexdigest()
 
 
 def write(path: Path, fields: dict[str, Any]) -> None:
     """Write the manifest, in full or not at all."""
     content = {"format": FORMAT, "hash": digest(fields), **_content(fields)}
-    write_durably(path, (json.dumps(content, allow_nan=False) + "\n").encode())
+    write_durably(path, _json(content) + b"\n")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -36,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     content = path.read_bytes()
     try:
-        fields = json.loads(content)
+        fields: dict[str, Any] = json.loads(content)
         if (found := fields.pop("format")) != FORMAT:
             raise ValueError(f"expected the format {FORMAT!r}, got {found!r}")
         expected = fields.pop("hash")
@@ -50,6 +54,11 @@ def read(path: Path) -> dict[str, Any]:
     return fields
 
 
+def _json(content: dict[str, Any], **layout: Any) -> bytes:
+    """ASCII without NaN; NumPy's numbers are written as Python's."""
+    return json.dumps(content, allow_nan=False, default=lambda number: number.item(), **layout).encode()
+
+
 def _content(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: _numbers(value) if name in ARRAYS else value for name, value in fields.items()}
 
@@ -61,7 +70,7 @@ def _numbers(array: NDArray[Any] | None) -> list[Any] | None:
     return [x if np.isfinite(x) else str(x) for x in array.tolist()]
 
 
-def _array(values: list[Any] | None, dtype: type[np.generic]) -> NDArray[Any] | None:
+def _array(values: list[Any] | None, dtype: type[Number]) -> NDArray[Any] | None:
     if values is None:
         return None
     return np.array([float(x) if isinstance(x, str) else x for x in values], dtype=dtype)

@@ -270,16 +270,14 @@ class ForgetSet:
             ValueError: NaN, more strata than examples.
         """
         x = scores_of(score, self.ids, self.n)
-        by_id = np.argsort(self.ids)
-        part = partition.strata(x[by_id], len(self.names) if strata is None else strata)
-        return self._recut(by_id, part, scores=x, names=_names(part), rule={**self.rule, "restrata": self.hash})
+        part = partition.strata(x[np.argsort(self.ids)], len(self.names) if strata is None else strata)
+        return self._recut(part, x, _names(part), {**self.rule, "restrata": self.hash}, self.seed)
 
     def shuffled(self, seed: int, strata: int = 3) -> Self:
         """The same examples in equal random parts: the control that tells whether strata by score are what helps."""
         part = partition.random_strata(len(self), strata, seed)
         names = tuple(f"part {i + 1}" for i in range(strata))
-        rule = {**self.rule, "shuffled": self.hash}
-        return self._recut(np.argsort(self.ids), part, names=names, rule=rule, seed=seed)
+        return self._recut(part, self.scores, names, {**self.rule, "shuffled": self.hash}, seed)
 
     def stratum(self, which: str | int) -> Ids:
         """The ids of one stratum, by name or number, ascending.
@@ -287,10 +285,11 @@ class ForgetSet:
         Raises:
             ValueError: no such stratum.
         """
-        k = self.names.index(which) if which in self.names else which
-        if not isinstance(k, int) or not 0 <= k < len(self.names):
+        known: dict[str | int, int] = {key: k for k, name in enumerate(self.names) for key in (k, name)}
+        if which not in known:
             raise ValueError(f"stratum: none is {which!r}; known are {', '.join(self.names)}")
-        return self.ids[self.strata == k]
+        chosen: Ids = self.ids[self.strata == known[which]]
+        return chosen
 
     def groups(self, n: int) -> dict[str, Ids]:
         """What accuracies are reported on: "forget", "forget/NAME" of each stratum, and "retain", the rest of n."""
@@ -363,13 +362,19 @@ class ForgetSet:
             data_hash=of.hash,
         )
 
-    def _recut(self, by_id: Ids, part: Ids, *, scores: Vector | None = None, **changed: Any) -> Self:
-        """The same examples with other parts, given in the order of the ids."""
-        order = by_id[np.argsort(part, kind="stable")]
-        scores = self.scores if scores is None else scores
-        moved = {"ids": self.ids, "scores": scores, "labels": self.labels}
-        arrays = {name: None if array is None else array[order] for name, array in moved.items()}
-        return replace(self, strata=np.sort(part), **arrays, **changed)
+    def _recut(self, part: Ids, scores: Vector | None, names: tuple[str, ...], rule: dict[str, Any], seed: int) -> Self:
+        """The same examples with other parts, given in the order of the ids; `scores` in the order of now."""
+        order = np.argsort(self.ids)[np.argsort(part, kind="stable")]
+        return replace(
+            self,
+            ids=self.ids[order],
+            strata=np.sort(part),
+            scores=None if scores is None else scores[order],
+            labels=None if self.labels is None else self.labels[order],
+            names=names,
+            rule=rule,
+            seed=seed,
+        )
 
 
 def _names(part: Ids) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from unmemorize import partition
+from unmemorize import _arrays, partition
 
 Ids = NDArray[np.int64]
 Vector = NDArray[np.float64]
@@ -26,11 +26,12 @@ def choose(x: Vector, size: int, strata: int, rule: str, medium: str | float) ->
     Raises:
         ValueError: a size or a number of strata that cannot be had, an unknown rule.
     """
-    if not 1 <= size <= len(x):
+    size, strata = _arrays.count(size, "size"), _arrays.count(strata, "strata")
+    if size > len(x):
         raise ValueError(f"size: expected 1 to {len(x)}, the number of scores, got {size}")
-    if not 1 <= strata <= size:
+    if strata > size:
         raise ValueError(f"forget set: {strata} strata need at least {strata} examples, got size={size}")
-    middle = float(np.median(x)) if medium == "median" else float(medium)
+    middle = _middle(x, medium)
     alone = {
         "low": lambda: partition.lowest(x, size),
         "medium": lambda: partition.nearest(x, middle, size),
@@ -44,6 +45,13 @@ def choose(x: Vector, size: int, strata: int, rule: str, medium: str | float) ->
     if strata not in (2, 3):
         raise ValueError(f"strata: expected 2 or 3 for rule 'low-medium-high', got {strata}; 'low' and 'high' cut any")
     return _low_medium_high(x, [(size + i) // strata for i in range(strata)], middle)
+
+
+def _middle(x: Vector, medium: str | float) -> float:
+    try:
+        return float(np.median(x)) if medium == "median" else float(medium)
+    except (TypeError, ValueError):
+        raise ValueError(f"medium: expected 'median' or a number, got {medium!r}") from None
 
 
 def _low_medium_high(x: Vector, sizes: list[int], middle: float) -> tuple[Ids, Ids]:
