@@ -12,12 +12,8 @@ from unmemorize._files import write_durably
 from unmemorize.errors import StoreError
 
 FORMAT = "unmemorize forget set 1"
-ARRAYS: dict[str, type[np.int64 | np.float64]] = {
-    "ids": np.int64,
-    "strata": np.int64,
-    "scores": np.float64,
-    "labels": np.int64,
-}
+Number = np.int64 | np.float64
+ARRAYS: dict[str, type[Number]] = {"ids": np.int64, "strata": np.int64, "scores": np.float64, "labels": np.int64}
 
 
 def digest(fields: dict[str, Any]) -> str:
