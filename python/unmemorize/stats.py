@@ -171,8 +171,7 @@ def bootstrap_interval(
         raise ValueError(f"statistic: expected a function, {', '.join(map(repr, known))}, got {statistic!r}")
     found = partial(_resampled, statistic) if callable(statistic) else known[statistic]
     resamples = _arrays.count(resamples, "resamples", 0) if len(x) > 1 else 0
-    seed, n_threads = _arrays.seed(seed), _arrays.threads(n_threads)
-    return Estimate(*found(x, _level(level), resamples, seed, n_threads), len(x))
+    return Estimate(*found(x, _level(level), resamples, _arrays.seed(seed), _arrays.threads(n_threads)), len(x))
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -256,12 +255,8 @@ def _correlation(
     if nan == "omit" and len(a) == len(b):
         known = ~(np.isnan(a) | np.isnan(b))
         a, b = a[known], b[known]
-    resamples, seed, n_threads = (
-        _arrays.count(resamples, "resamples", 0),
-        _arrays.seed(seed),
-        _arrays.threads(n_threads),
-    )
-    return Estimate(*kernel(a, b, _level(level), resamples, seed, n_threads), len(a))
+    resamples, seed = _arrays.count(resamples, "resamples", 0), _arrays.seed(seed)
+    return Estimate(*kernel(a, b, _level(level), resamples, seed, _arrays.threads(n_threads)), len(a))
 
 
 def _resampled(
