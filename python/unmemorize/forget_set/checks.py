@@ -61,6 +61,14 @@ def check_range(ids: Ids, n: int | None) -> None:
         raise IndexError(f"ids: {ids.max()} is out of range for a training set of {n} examples")
 
 
+def check_strata(strata: int, size: int) -> int:
+    """No stratum may be empty."""
+    k = _arrays.count(strata, "strata")
+    if k > size:
+        raise ValueError(f"strata: expected 1 to {size}, the size of the forget set, got {k}")
+    return k
+
+
 def known_scores(score: ArrayLike) -> Vector:
     """Scores without NaN."""
     x = _arrays.vector_f64(score, "score")

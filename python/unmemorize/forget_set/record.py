@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays, partition
 from unmemorize.forget_set import manifest
-from unmemorize.forget_set.checks import TrainingSet, check_range, check_unique, known_scores, scores_of
+from unmemorize.forget_set.checks import TrainingSet, check_range, check_strata, check_unique, known_scores, scores_of
 from unmemorize.forget_set.features import centroid_distance
 from unmemorize.forget_set.rules import choose
 
@@ -160,7 +160,7 @@ class ForgetSet:
             ForgetSet(3 of unknown examples: low 1, medium 1, high 1)
         """
         of = TrainingSet.of(n, labels, data_hash)
-        return cls._cut(_arrays.integers(ids, "ids"), score, strata, {"by": "ids"}, 0, of)
+        return cls._of(*_quantiles(_arrays.integers(ids, "ids"), score, strata, of), {"by": "ids"}, 0, of)
 
     @classmethod
     def random(
@@ -184,7 +184,8 @@ class ForgetSet:
             ForgetSet(4 of 1000 examples: all 4)
         """
         of = TrainingSet.of(n, labels, data_hash)
-        return cls._cut(partition.sample(n, size, seed), score, strata, {"by": "random", "size": size}, seed, of)
+        how = {"by": "random", "size": size}
+        return cls._of(*_quantiles(partition.sample(n, size, seed), score, strata, of), how, seed, of)
 
     @classmethod
     def by_class(
@@ -218,7 +219,8 @@ class ForgetSet:
         if size is not None:
             rows = rows[partition.sample(len(rows), size, seed)]
         how = {"by": "class", "classes": wanted.tolist(), "size": size}
-        return cls._cut(rows, score, strata, how, seed, TrainingSet.of(None, y, data_hash))
+        of = TrainingSet.of(None, y, data_hash)
+        return cls._of(*_quantiles(rows, score, strata, of), how, seed, of)
 
     @classmethod
     def by_entanglement(
@@ -270,12 +272,13 @@ class ForgetSet:
             ValueError: NaN, more strata than examples.
         """
         x = scores_of(score, self.ids, self.n)
-        part = partition.strata(x[np.argsort(self.ids)], len(self.names) if strata is None else strata)
+        k = len(self.names) if strata is None else check_strata(strata, len(self))
+        part = partition.strata(x[np.argsort(self.ids)], k)
         return self._recut(part, x, _names(part), {**self.rule, "restrata": self.hash}, self.seed)
 
     def shuffled(self, seed: int, strata: int = 3) -> Self:
         """The same examples in equal random parts: the control that tells whether strata by score are what helps."""
-        part = partition.random_strata(len(self), strata, seed)
+        part = partition.random_strata(len(self), check_strata(strata, len(self)), seed)
         names = tuple(f"part {i + 1}" for i in range(strata))
         return self._recut(part, self.scores, names, {**self.rule, "shuffled": self.hash}, seed)
 
@@ -334,17 +337,6 @@ class ForgetSet:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
-    def _cut(
-        cls, ids: Ids, score: ArrayLike | None, strata: int, rule: dict[str, Any], seed: int, of: TrainingSet
-    ) -> Self:
-        """Strata are quantiles of the score within the set; without one there is one stratum."""
-        check_unique(ids)
-        order = np.argsort(ids)
-        ids, x = ids[order], None if score is None else scores_of(score, ids, of.n)[order]
-        part = np.zeros_like(ids) if x is None else partition.strata(x, strata)
-        return cls._of(ids, part, x, rule, seed, of)
-
-    @classmethod
     def _of(cls, ids: Ids, part: Ids, scores: Vector | None, rule: dict[str, Any], seed: int, of: TrainingSet) -> Self:
         """A forget set of ascending ids with their parts."""
         check_range(ids, of.n)
@@ -375,6 +367,16 @@ class ForgetSet:
             rule=rule,
             seed=seed,
         )
+
+
+def _quantiles(ids: Ids, score: ArrayLike | None, strata: int, of: TrainingSet) -> tuple[Ids, Ids, Vector | None]:
+    """Ascending ids with their quantile strata and scores; without a score there is one stratum."""
+    check_unique(ids)
+    order = np.argsort(ids)
+    if score is None:
+        return ids[order], np.zeros_like(ids), None
+    x = scores_of(score, ids, of.n)[order]
+    return ids[order], partition.strata(x, check_strata(strata, len(x))), x
 
 
 def _names(part: Ids) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unmemorize import _arrays, partition
+from unmemorize.forget_set.checks import check_strata
 
 Ids = NDArray[np.int64]
 Vector = NDArray[np.float64]
@@ -26,11 +27,10 @@ def choose(x: Vector, size: int, strata: int, rule: str, medium: str | float) ->
     Raises:
         ValueError: a size or a number of strata that cannot be had, an unknown rule.
     """
-    size, strata = _arrays.count(size, "size"), _arrays.count(strata, "strata")
+    size = _arrays.count(size, "size")
     if size > len(x):
         raise ValueError(f"size: expected 1 to {len(x)}, the number of scores, got {size}")
-    if strata > size:
-        raise ValueError(f"forget set: {strata} strata need at least {strata} examples, got size={size}")
+    strata = check_strata(strata, size)
     middle = _middle(x, medium)
     alone = {
         "low": lambda: partition.lowest(x, size),
