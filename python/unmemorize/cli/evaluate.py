@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from unmemorize import Context, ForgetSet, data, report
 from unmemorize import evaluate as compare
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_model
-from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed
+from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed, Threads
 
 
 def command(
@@ -25,14 +26,16 @@ def command(
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     device: Device = "auto",
+    threads: Threads = 1,
     config: Config = None,
 ) -> None:
     """Compare accuracies and membership with retraining: evaluation.json and a table."""
+    torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed)
     of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
     forget = ForgetSet.load(forget_set)
-    groups = [[read_model(path, of, model_name)[0].to(ctx.device) for path in paths] for paths in (unlearned, oracle)]
-    evaluation = compare(*groups, of, forget, ctx)
+    ours, oracles = ([read_model(path, of, model_name)[0] for path in paths] for paths in (unlearned, oracle))
+    evaluation = compare(ours, oracles, of, forget, ctx)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "evaluation.json"
     path.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -39,6 +39,10 @@ Noise = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of training 
 DataSeed = Annotated[int, typer.Option(min=0, help="Seed of the label flips.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything else that is random.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[
+    int,
+    typer.Option(min=1, help="PyTorch's threads on the CPU; with 1 the numbers do not depend on the machine's cores."),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one for each usable core.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 ModelName = Annotated[

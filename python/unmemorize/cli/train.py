@@ -3,13 +3,14 @@
 from time import perf_counter
 from typing import Annotated
 
+import torch
 import typer
 from rich import print as say
 
 from unmemorize import Context, LearningEvents, data, models
 from unmemorize import train as training
 from unmemorize.cli import manifest
-from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Out, Seed
+from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Out, Seed, Threads
 
 
 def command(
@@ -20,9 +21,11 @@ def command(
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     device: Device = "auto",
+    threads: Threads = 1,
     config: Config = None,
 ) -> None:
     """Train a model and record its learning events: model.safetensors, events.safetensors, manifest.json."""
+    torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed, run_dir=out / "state")
     of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
     plan = training.resolve(recipe)

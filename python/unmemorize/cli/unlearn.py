@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich import print as say
 
@@ -12,7 +13,7 @@ from unmemorize import Context, Ensemble, ForgetSet, audit, data, report, train
 from unmemorize import unlearn as unlearning
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_model, read_score, read_source_ids, rows_of
-from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed
+from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed, Threads
 from unmemorize.data import Data
 from unmemorize.experiment import Cell, Steps, data_summary, forget_set_summary, method, preset
 
@@ -37,9 +38,11 @@ def command(
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     device: Device = "auto",
+    threads: Threads = 1,
     config: Config = None,
 ) -> None:
     """Unlearn: model.safetensors, report.html, results.json, forget_set.json and manifest.json."""
+    torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed, run_dir=out / "state")
     of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
     model, origin = read_model(checkpoint, of, model_name)

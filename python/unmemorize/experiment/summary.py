@@ -1,5 +1,7 @@
 """What an experiment found, as the results that the report lays out."""
 
+from typing import Any
+
 import numpy as np
 
 from unmemorize import stats
@@ -152,5 +154,5 @@ def recall_of_flips(score: np.ndarray, flipped: np.ndarray) -> Estimate | None:
     return stats.proportion_interval(int(flipped[highest].sum()), k)
 
 
-def _seconds(results: list[dict[str, object]]) -> Estimate:
+def _seconds(results: list[dict[str, Any]]) -> Estimate:
     return stats.t_interval([result["seconds"] for result in results])

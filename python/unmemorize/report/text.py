@@ -62,6 +62,8 @@ def duration(seconds: float) -> str:
     """21 ms, 0.42 s, 7.3 s, 41 s, 3 min 12 s, 2 h 05 min."""
     if not math.isfinite(seconds):
         return ABSENT
+    if seconds < 0:  # the lower end of an interval
+        return f"−{duration(-seconds)}"
     if seconds < 0.0995:
         return f"{seconds * 1000:.2g} ms"
     for limit, digits in ((0.995, 2), (9.95, 1), (59.5, 0)):

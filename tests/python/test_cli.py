@@ -1,0 +1,172 @@
+"""The command line, as a user types it: each station alone, and one line for a slip."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from unmemorize import experiment
+
+DIGITS = ("--data", "digits", "--noise", "0.05")
+
+
+def unmemorize(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "unmemorize", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def works(*arguments: object) -> str:
+    done = unmemorize(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wrong_use(*arguments: object, cwd: Path | None = None) -> str:
+    """Exit code 2 and an explanation without a traceback."""
+    done = unmemorize(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("a run")  # with a space in its path
+    works("train", *DIGITS, "--out", folder / "original", "--seed", 3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scores(run: Path) -> Path:
+    works("score", *DIGITS, "--events", run / "original" / "events.safetensors", "--out", run / "scores")
+    return run / "scores" / "scores.csv"
+
+
+def test_train_writes_a_model_its_events_and_a_manifest(run: Path) -> None:
+    manifest = json.loads((run / "original" / "manifest.json").read_text())
+    assert manifest["accuracy"]["train"] >= 0.99
+    assert manifest["seed"] == 3
+    assert manifest["versions"]["torch"]
+    assert manifest["command"].startswith("unmemorize train --data digits")
+
+
+def test_a_station_alone_gives_what_an_experiment_gives(run: Path, tmp_path: Path) -> None:
+    settings = experiment.Settings(models=10, runs=1)
+    study = experiment.Experiment(tmp_path / "study", settings, workers=1)
+    study.train_originals()
+    works("train", *DIGITS, "--out", tmp_path / "alone", "--seed", settings.seed_of("original"))
+    ours = load_file(tmp_path / "alone" / "model.safetensors")
+    theirs = load_file(tmp_path / "study" / "original" / "model-0.safetensors")
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_scores_are_higher_for_flipped_labels(scores: Path) -> None:
+    with scores.open() as file:
+        rows = list(csv.DictReader(file))
+    flipped = np.array([row["flipped"] == "1" for row in rows])
+    confidence = np.array([float(row["confidence"]) for row in rows])
+    assert len(rows) == 1295
+    assert np.median(confidence[flipped]) > np.quantile(confidence[~flipped], 0.95)
+
+
+def test_exact_scores_by_an_ensemble(tmp_path: Path) -> None:
+    said = works("score", *DIGITS, "--models", 10, "--out", tmp_path / "exact", "--workers", 2)
+    assert "split-half reliability ↑" in said
+    header = (tmp_path / "exact" / "scores.csv").read_text().split("\n")[0]
+    assert "memorization,std_error" in header
+
+
+def test_a_deletion_request_becomes_a_checkpoint_and_a_report(run: Path, scores: Path, tmp_path: Path) -> None:
+    with scores.open() as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: -float(row["confidence"]))[:30]
+    (tmp_path / "ids.csv").write_text("source_id\n" + "\n".join(row["source_id"] for row in rows) + "\n")
+    out = tmp_path / "unlearned"
+    original = run / "original" / "model.safetensors"
+    works(
+        "unlearn", *DIGITS, "--checkpoint", original, "--ids", tmp_path / "ids.csv", "--algorithm", "neg_grad_plus",
+        "--plan", "rum", "--scores", scores, "--by", "confidence", "--set", "epochs=2", "--out", out,
+    )  # fmt: skip
+    before, after = load_file(original), load_file(out / "model.safetensors")
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
+    page = (out / "report.html").read_text()
+    assert "neg_grad_plus" in page
+    forget = json.loads((out / "forget_set.json").read_text())
+    assert sorted(forget["ids"]) == sorted(int(row["id"]) for row in rows)
+    (out / "report.html").unlink()
+    works("report", out, "--tables")
+    assert (out / "report.html").exists()
+    assert list(out.glob("*.csv"))
+
+
+def test_evaluate_compares_with_oracles(run: Path, scores: Path, tmp_path: Path) -> None:
+    works("forget-set", *DIGITS, "--scores", scores, "--by", "confidence", "--size", 30, "--out", tmp_path / "s.json")
+    for seed in (0, 1):
+        works(
+            "unlearn", *DIGITS, "--checkpoint", run / "original" / "model.safetensors", "--forget-set",
+            tmp_path / "s.json", "--algorithm", "retrain", "--set", "recipe=digits", "--seed", seed, "--out",
+            tmp_path / f"oracle-{seed}",
+        )  # fmt: skip
+    first, second = (tmp_path / f"oracle-{seed}" / "model.safetensors" for seed in (0, 1))
+    said = works(
+        "evaluate", *DIGITS, "--unlearned", run / "original" / "model.safetensors", "--oracle", first, "--oracle",
+        second, "--forget-set", tmp_path / "s.json", "--out", tmp_path / "evaluation",
+    )  # fmt: skip
+    assert "ToW" in said
+    found = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert found["whole"]["accuracy"]["forget"]["value"] > 0.95, "an original that has not forgotten"
+    assert found["whole"]["tow"]["value"] < 0.9
+
+
+def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path) -> None:
+    (tmp_path / "train.toml").write_text(f'data = "digits"\nnoise = 0.05\nseed = 7\nout = "{tmp_path}/a"\n')
+    works("train", "--config", tmp_path / "train.toml", "--seed", "8")
+    assert json.loads((tmp_path / "a" / "manifest.json").read_text())["seed"] == 8
+    (tmp_path / "bad.toml").write_text("sead = 7\n")
+    assert "no option 'sead'; known are" in wrong_use("train", "--config", tmp_path / "bad.toml")
+    assert "no such file" in wrong_use("train", "--config", tmp_path / "none.toml")
+
+
+def test_slips_are_one_line(run: Path, tmp_path: Path) -> None:
+    model = run / "original" / "model.safetensors"
+    (tmp_path / "ids.csv").write_text("source_id\n1\n1\n")
+    (tmp_path / "far.csv").write_text("source_id\n99999\n")
+    (tmp_path / "words.csv").write_text("source_id\nfirst\n")
+    (tmp_path / "empty.csv").write_text("source_id\n")
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(model.read_bytes()[:1000])
+    common = ("unlearn", *DIGITS, "--out", tmp_path / "out")
+    request = (*common, "--checkpoint", model, "--ids")
+    assert "duplicate" in wrong_use(*request, tmp_path / "ids.csv")
+    assert "1 of 1 are not in the training split of 1295" in wrong_use(*request, tmp_path / "far.csv")
+    assert "expected whole numbers, got 'first'" in wrong_use(*request, tmp_path / "words.csv")
+    assert "none.csv: no such file" in wrong_use(*request, tmp_path / "none.csv")
+    assert "at least 1" in wrong_use(*request, tmp_path / "empty.csv")
+    (tmp_path / "ok.csv").write_text("1\n2\n")
+    fine = ("--ids", tmp_path / "ok.csv")
+    assert "known are" in wrong_use(*common, "--checkpoint", model, *fine, "--algorithm", "magic")
+    assert "no hyper-parameter 'beta'; known are" in wrong_use(*common, "--checkpoint", model, *fine, "--set", "beta=1")
+    assert "torn.safetensors: damaged" in wrong_use(*common, "--checkpoint", torn, *fine)
+    assert "give the same --data" in wrong_use(
+        "unlearn", "--data", "digits", "--out", tmp_path / "out", "--checkpoint", model, *fine
+    )
+    assert "no data set 'mnist'; known are digits" in wrong_use("train", "--data", "mnist", "--out", tmp_path / "o")
+    assert "no recipe 'x'; known are digits" in wrong_use(
+        "train", "--data", "digits", "--recipe", "x", "--out", tmp_path / "o"
+    )
+    assert "give one of --ids and --forget-set" in wrong_use(*common, "--checkpoint", model)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    assert "holds files but no experiment" in wrong_use("demo", "--quick", "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_help_names_every_command() -> None:
+    said = works("--help")
+    for command in ("demo", "train", "score", "forget-set", "unlearn", "evaluate", "report"):
+        assert command in said
