@@ -15,6 +15,7 @@ use crate::events::LogitsArray;
 
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;
+type Scores<'py> = (Array1<'py, f64>, Array1<'py, f64>, Array1<'py, i64>, Array1<'py, i64>);
 
 /// Score, standard error, models in, models out.
 #[pyfunction]
@@ -24,7 +25,7 @@ fn memorization<'py>(
     correct: &PyBitMatrix,
     legacy: bool,
     n_threads: usize,
-) -> Result<(Array1<'py, f64>, Array1<'py, f64>, Array1<'py, i64>, Array1<'py, i64>), Failure> {
+) -> Result<Scores<'py>, Failure> {
     let m = py.detach(|| ensemble::memorization(&member.0, &correct.0, legacy, &Threads::new(n_threads)?))?;
     Ok((m.score.into_pyarray(py), m.std_error.into_pyarray(py), m.n_in.into_pyarray(py), m.n_out.into_pyarray(py)))
 }

@@ -1,5 +1,7 @@
 //! The Python module `unmemorize._core`: arguments in, GIL released, errors mapped, arrays out. No logic.
 
+#![allow(clippy::needless_pass_by_value)] // pyo3 hands arguments over by value
+
 use pyo3::prelude::*;
 
 mod bits;

@@ -77,7 +77,9 @@ impl OutOfSample {
         let mut mean = self.sums.clone();
         if self.classes > 0 {
             for (row, &models) in mean.chunks_exact_mut(self.classes).zip(&self.models) {
-                row.iter_mut().for_each(|sum| *sum /= f64::from(models)); // 0 / 0 is NaN
+                for sum in row {
+                    *sum /= f64::from(models); // 0 / 0 is NaN
+                }
             }
         }
         mean
