@@ -134,7 +134,8 @@ def threads(n_threads: int | None) -> int:
 
     Args:
         n_threads: 1 to 1024, or None: all that the CPU affinity and the cgroup quota of this process allow, but 1 in a
-            worker process of ``multiprocessing`` (a DataLoader's worker, for instance), which has siblings.
+            worker process of ``multiprocessing`` (a DataLoader's worker, for instance) or of `unmemorize.engine`,
+            which has siblings.
     """
     if n_threads is not None:
         count = operator.index(n_threads)
@@ -142,7 +143,7 @@ def threads(n_threads: int | None) -> int:
             raise ValueError(f"n_threads: expected 1 to {_MOST_THREADS}, got {count}")
         return count
     processes = sys.modules.get("multiprocessing.process")
-    if processes is not None and processes.parent_process() is not None:
+    if "UNMEMORIZE_WORKER" in os.environ or (processes is not None and processes.parent_process() is not None):
         return 1
     if hasattr(os, "sched_getaffinity"):
         return min(_available(), len(os.sched_getaffinity(0)))

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from unmemorize import _arrays
+
 
 def square(x: int, home: str = "") -> dict[str, Any]:
     if home:
@@ -22,7 +24,11 @@ def slow_square(x: int, home: str) -> dict[str, Any]:
 def threads() -> dict[str, Any]:
     import torch
 
-    return {"torch": torch.get_num_threads(), "OMP": os.environ.get("OMP_NUM_THREADS")}
+    return {
+        "torch": torch.get_num_threads(),
+        "OMP": os.environ.get("OMP_NUM_THREADS"),
+        "kernels": _arrays.threads(None),
+    }
 
 
 def fail(x: int) -> dict[str, Any]:
@@ -42,7 +48,26 @@ def die() -> dict[str, Any]:
     return {}
 
 
-def identify(home: str) -> dict[str, Any]:
-    (Path(home) / "worker.pid").write_text(str(os.getpid()))
+def leave() -> dict[str, Any]:
+    raise SystemExit(3)
+
+
+def talk() -> dict[str, Any]:
+    print("a task may print")
+    os.system("echo and so may its children")
+    return {"read": os.read(0, 10).decode()}
+
+
+def tuples() -> dict[Any, Any]:
+    return {1: (0.1, float("inf"))}
+
+
+def objects() -> object:
+    return object()
+
+
+def identify(home: str, x: int = 0) -> dict[str, Any]:
+    """Say who works and sleep."""
+    (Path(home) / f"worker-{x}.pid").write_text(str(os.getpid()))
     time.sleep(60)
     return {}

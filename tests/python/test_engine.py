@@ -1,11 +1,11 @@
 """The engine's queue: done once, whatever is killed."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,7 +56,7 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 
 def test_two_tasks_with_one_key_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="2 tasks have 1 keys"):
+    with pytest.raises(ValueError, match="tasks: 2 have the key 'square-0'; give each its own"):
         run([*squares(1), *squares(1)], tmp_path)
 
 
@@ -69,8 +69,7 @@ def test_an_error_in_a_task_carries_its_traceback(tmp_path: Path) -> None:
 
 def test_workers_have_one_torch_thread(tmp_path: Path) -> None:
     result = run([Task("threads", "engine_tasks:threads")], tmp_path, workers=1)["threads"]
-    assert result["OMP"] == "1"
-    assert result["torch"] == 1
+    assert result == {"torch": 1, "OMP": "1", "kernels": 1}
     assert os.environ.get("OMP_NUM_THREADS") is None
 
 
@@ -81,50 +80,104 @@ def test_a_killed_worker_is_replaced_once(tmp_path: Path) -> None:
         run([Task("always", "engine_tasks:die")], tmp_path / "out", workers=1)
 
 
-def test_kill_9_of_the_parent_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    script = (
-        "import sys; from test_engine import squares; from unmemorize.engine import run\n"
-        "if __name__ == '__main__':\n"
-        f"    run(squares(8, 'slow_square', home={str(tmp_path)!r}), {str(tmp_path / 'out')!r}, workers=2)\n"
-    )
-    program = tmp_path / "program.py"
-    program.write_text(script)
+@pytest.mark.parametrize(
+    ("key", "function", "message"),
+    [
+        ("../a", "m:f", "key: expected up to 200 letters"),
+        ("", "m:f", "key: "),
+        ("a", "m.f", "function: expected 'pack"),
+    ],
+)
+def test_a_malformed_task_is_refused(key: str, function: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Task(key, function)
+
+
+def test_no_worker_is_no_number_of_workers(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="workers: expected at least 1, got 0"):
+        run(squares(1), tmp_path, workers=0)
+    assert run([], tmp_path) == {}
+
+
+def test_a_result_is_the_same_whether_it_was_computed_or_read(tmp_path: Path) -> None:
+    task = Task("tuples", "engine_tasks:tuples")
+    assert run([task], tmp_path) == run([task], tmp_path) == {"tuples": {"1": [0.1, float("inf")]}}
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("engine_tasks:objects", "TypeError: Object of type object is not JSON serializable"),
+        ("engine_tasks:leave", "SystemExit: 3"),
+        ("engine_tasks:missing", "AttributeError: .*missing"),
+        ("no_such_module:f", "ModuleNotFoundError: .*no_such_module"),
+    ],
+)
+def test_what_cannot_be_done_is_named(tmp_path: Path, function: str, message: str) -> None:
+    with pytest.raises(TaskError, match=f"task t: {message}"):
+        run([Task("t", function)], tmp_path, workers=1)
+
+
+def test_a_failure_keeps_what_is_finished_and_stops_the_rest(tmp_path: Path) -> None:
+    slow = squares(9, "slow_square", home=str(tmp_path))
+    with pytest.raises(TaskError, match="task bad"):
+        run([slow[0], Task("bad", "engine_tasks:fail", {"x": 7}), *slow[1:]], tmp_path / "out", workers=1)
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["square-0.json"]
+
+
+def test_what_a_task_prints_is_not_taken_for_its_result(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([Task("talk", "engine_tasks:talk")], tmp_path, workers=1) == {"talk": {"read": ""}}
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "a task may print\nand so may its children\n")
+
+
+def start(folder: Path, work: str) -> "subprocess.Popen[bytes]":
+    """A program that runs tasks, without a guard for its main module: workers must not import it."""
+    program = folder / "program.py"
+    program.write_text(f"from test_engine import *\nrun({work}, {str(folder / 'out')!r}, workers=2)\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    process = subprocess.Popen([sys.executable, str(program)], env=environment)
-    while len(list((tmp_path / "out").glob("square-*.json"))) < 3:
+    return subprocess.Popen([sys.executable, str(program)], env=environment, stderr=subprocess.PIPE)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited 30 s in vain"
         time.sleep(0.02)
-        assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    finished = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("square-*.json")}
-    results = run(squares(8, "slow_square", home=str(tmp_path)), tmp_path / "out", workers=2)
+
+
+def pids(folder: Path) -> list[int]:
+    return [int(path.read_text() or 0) for path in folder.glob("worker-*.pid")]
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM"])
+def test_a_run_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
+    out = tmp_path / "out"
+    with start(tmp_path, f"squares(8, 'slow_square', home={str(tmp_path)!r})") as process:
+        wait_for(lambda: len(list(out.glob("square-*.json"))) >= 3)
+        process.send_signal(signal.Signals[how])
+        assert process.wait() != 0
+    finished = {path.name: path.read_bytes() for path in out.glob("square-*.json")}
+    assert 3 <= len(finished) < 8
+    results = run(squares(8, "slow_square", home=str(tmp_path)), out, workers=2)
     assert results == {f"square-{x}": {"square": x * x} for x in range(8)}
-    assert all((tmp_path / "out" / name).read_bytes() == content for name, content in finished.items())
+    assert all((out / name).read_bytes() == content for name, content in finished.items())
     ran = (tmp_path / "runs.log").read_text().split()
-    assert all(ran.count(str(json.loads(name.split("-")[1].split(".")[0]))) == 1 for name in finished)
+    assert all(ran.count(name.removeprefix("square-").removesuffix(".json")) == 1 for name in finished)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX process ids")
-def test_workers_die_with_their_parent(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(
-        "from unmemorize.engine import Task, run\n"
-        "if __name__ == '__main__':\n"
-        f"    task = Task('t', 'engine_tasks:identify', {{'home': {str(tmp_path)!r}}})\n"
-        f"    run([task], {str(tmp_path / 'out')!r})\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, str(program)], env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    )
-    mark = tmp_path / "worker.pid"
-    while not (mark.exists() and mark.read_text()):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    deadline = time.monotonic() + 20
-    while _runs(int(mark.read_text())):
-        assert time.monotonic() < deadline, "the worker outlived its parent"
-        time.sleep(0.05)
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
+def test_workers_end_with_their_parent_in_mid_task(tmp_path: Path, how: str) -> None:
+    tasks = f"[Task(f't{{x}}', 'engine_tasks:identify', {{'x': x, 'home': {str(tmp_path)!r}}}) for x in range(3)]"
+    with start(tmp_path, tasks) as process:
+        wait_for(lambda: len(pids(tmp_path)) == 2 and all(pids(tmp_path)))
+        process.send_signal(signal.Signals[how])
+        _, errors = process.communicate()
+    assert errors.count(b"Traceback") == (how == "SIGINT")  # the parent's own; workers end in silence
+    wait_for(lambda: not any(_runs(pid) for pid in pids(tmp_path)))
+    assert len(pids(tmp_path)) == 2
+    assert not list((tmp_path / "out").iterdir())
 
 
 def _runs(pid: int) -> bool:

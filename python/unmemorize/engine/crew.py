@@ -1,0 +1,116 @@
+"""Worker processes, each driven by a thread of this process."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from unmemorize.engine.task import TaskError
+
+ATTEMPTS = 2  # of a task whose worker was killed, by the system for lack of memory, say
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "UNMEMORIZE_WORKER"), "1")
+# The same modules as here, but not this program's own __main__: a script needs no guard, a notebook works too.
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from unmemorize.engine.process import main; main()"
+
+
+class _KilledError(Exception):
+    """A worker ended without an answer."""
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_ONE_THREAD},
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers
+        )
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise _KilledError(f"exit status {self.kill()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def kill(self) -> int:
+        """End the process, whatever it is doing; its exit status."""
+        self._process.kill()
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Give the pipes back; no thread may be waiting for an answer."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what was not sent has nobody to go to
+                    pipe.close()
+
+
+class Crew:
+    """Up to ``count`` worker processes. None outlives the ``with`` block, nor this process, however that ends."""
+
+    def __init__(self, count: int) -> None:
+        self._threads = ThreadPoolExecutor(count, "unmemorize-worker")
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._workers: set[_Worker] = set()
+        self._closed = False
+
+    def submit(self, key: str, order: dict[str, Any]) -> Future[Any]:
+        """The result of a task, once a worker is free and done with it; it raises `TaskError`."""
+        return self._threads.submit(self._do, key, order)
+
+    def _do(self, key: str, order: dict[str, Any]) -> Any:
+        for _ in range(ATTEMPTS):
+            worker = self._worker()
+            try:
+                answer = worker.ask(order)
+                break
+            except _KilledError as killed:
+                self._own.worker, how = None, str(killed)
+        else:
+            raise TaskError(
+                f"task {key}: its worker was killed {ATTEMPTS} times ({how}); out of memory? Then use fewer workers"
+            )
+        if "error" in answer:
+            failure = TaskError(f"task {key}: {answer['error']}")
+            failure.add_note(answer["traceback"])
+            raise failure
+        return answer["result"]
+
+    def _worker(self) -> _Worker:
+        """The worker of this thread, started when it is first needed."""
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is None:
+            with self._lock:
+                if self._closed:
+                    raise TaskError("the run was stopped")
+                worker = self._own.worker = _Worker()
+                self._workers.add(worker)
+        return worker
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._lock:
+            self._closed = True
+        for worker in self._workers:
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
