@@ -226,15 +226,15 @@ def t_quantile(level: float, df: int) -> float:
     With θ = atan(t / sqrt(df)) the probability is a finite sum of powers of cos θ (Abramowitz & Stegun 26.7.3 and
     26.7.4), and increases with θ. O(df) time and memory.
     """
-    powers = np.arange(df % 2 + 1, df - 1, 2)
-    factors = np.cumprod(powers / (powers + 1))  # 1/2, 1/2 * 3/4, ... or 2/3, 2/3 * 4/5, ...
+    first = np.arange(df % 2 + 1, df - 1, 2)
+    ratios = first / (first + 1)  # 1/2, 3/4, ... or 2/3, 4/5, ...
 
     def probability(angle: float) -> float:
-        cosine = math.cos(angle)
+        sine, cosine = math.sin(angle), math.cos(angle)
+        series = 1 + float(np.cumprod(ratios * cosine**2).sum())
         if df % 2 == 0:
-            return math.sin(angle) * (1 + float(factors @ cosine ** (powers + 1)))
-        series = cosine + float(factors @ cosine ** (powers + 1)) if df > 1 else 0.0
-        return 2 / math.pi * (angle + math.sin(angle) * series)
+            return sine * series
+        return 2 / math.pi * (angle + (sine * cosine * series if df > 1 else 0.0))
 
     return math.sqrt(df) * math.tan(_root(lambda angle: probability(angle) - level, math.pi / 2))
 
