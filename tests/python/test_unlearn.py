@@ -279,9 +279,11 @@ def _loaded(digits: Data, path: object) -> nn.Module:
 def test_saliency_changes_nothing_and_does_not_depend_on_batches(digits: Data) -> None:
     forget, _ = split(digits, 30)
     model = fresh(digits).train()
+    model[2].eval()  # a layer that its owner keeps out of training
     before = state(model)
     whole, single = (saliency(model, forget, context(batch_size=size)) for size in (30, 1))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())  # BatchNorm's too
+    assert [module.training for module in model[:4]] == [True, True, False, True]
     assert model.training
     assert all(weight.grad is None for weight in model.parameters())
     for a, b in zip(whole, single, strict=True):

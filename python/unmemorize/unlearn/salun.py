@@ -64,14 +64,15 @@ def saliency(model: nn.Module, forget: Examples, ctx: Context) -> list[Tensor]:
     """``|grad CE(forget)|`` of each trainable parameter at the present weights, in eval mode; nothing is changed."""
     weights = trainable(model)
     gradient = [torch.zeros_like(weight) for weight in weights]
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     for batch in ctx.batches(forget, shuffle=False):
         loss = F.cross_entropy(model(batch.images), batch.labels, reduction="sum") / len(forget)
         for total, part in zip(gradient, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
             if part is not None:
                 total += part
-    model.train(training)
+    for module, mode in modes:
+        module.training = mode
     return [total.abs() for total in gradient]
 
 

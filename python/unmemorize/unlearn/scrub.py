@@ -46,13 +46,15 @@ class Scrub(Hyperparameters):
     def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
         """`model` after `epochs` passes over `retain` and `msteps` over `forget`."""
         teacher = copy.deepcopy(model).requires_grad_(False).eval()
+        if not model.training:  # else a layer that was put into eval mode stays there
+            model.train()
         optimizer = ctx.sgd(model, lr=self.lr)
         for epoch in ctx.epochs(self.epochs, self.NAME):
             if epoch < self.msteps:
                 for batch in ctx.batches(forget):
-                    ctx.step(optimizer, -self._distance(teacher, ctx.forward(model.train(), batch.images), batch, ctx))
+                    ctx.step(optimizer, -self._distance(teacher, ctx.forward(model, batch.images), batch, ctx))
             for batch in ctx.batches(retain):
-                student = ctx.forward(model.train(), batch.images)
+                student = ctx.forward(model, batch.images)
                 loss = self.gamma * F.cross_entropy(student, batch.labels)
                 ctx.step(optimizer, loss + self.beta * self._distance(teacher, student, batch, ctx))
         return model
