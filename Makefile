@@ -15,6 +15,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	cargo test --workspace --locked
 	$(PY) -m pytest
+	$(PY) -m pytest --doctest-modules --pyargs unmemorize
 
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .

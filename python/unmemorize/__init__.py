@@ -46,6 +46,8 @@ _HOME = {  # public name -> its module; None: the name is a module itself
     "unlearn": None,
 }
 
+_EXTRA = {"torch": "train", "safetensors": "train", "matplotlib": "cli", "jinja2": "cli", "rich": "cli"}
+
 __all__ = [
     "RUM",
     "BitMatrix",
@@ -76,7 +78,14 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'unmemorize' has no attribute {name!r}")
-    module = import_module(f"unmemorize.{_HOME[name] or name}")
+    try:
+        module = import_module(f"unmemorize.{_HOME[name] or name}")
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        raise ImportError(
+            f'unmemorize.{name} needs {error.name}: pip install "unmemorize[{_EXTRA[error.name]}]"'
+        ) from error
     value = getattr(module, name) if _HOME[name] else module
     globals()[name] = value
     return value
