@@ -151,7 +151,7 @@ def test_one_value_has_no_interval():
     for found in (stats.t_interval([0.5]), stats.bootstrap_interval([0.5])):
         assert (found.value, found.n) == (0.5, 1)
         assert math.isnan(found.low)
-    assert math.isnan(found.high)
+        assert math.isnan(found.high)
         assert str(found) == "0.500 (n = 1, no interval)"
 
 
