@@ -6,6 +6,7 @@ import numpy as np
 
 from unmemorize import stats
 from unmemorize.data import Data
+from unmemorize.experiment.methods import preset
 from unmemorize.experiment.pipeline import Experiment, Found, Scores, judge
 from unmemorize.experiment.tasks import recipe_of
 from unmemorize.forget_set import ForgetSet
@@ -43,6 +44,7 @@ def summarize(study: Experiment, found: Found, *, versions: dict[str, str], comm
         proxies=_proxies(study, found),
         forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
         comparison=_comparison(found),
+        notes=_notes(study, found),
     )
 
 
@@ -127,6 +129,20 @@ def _overlap(exact: ForgetSet, proxy: np.ndarray) -> dict[str, float]:
     """Share of each stratum's examples that the proxy puts into the same stratum of the same set."""
     other = exact.restrata(proxy)
     return {name: float(np.isin(exact.stratum(name), other.stratum(name)).mean()) for name in exact.names}
+
+
+def _notes(study: Experiment, found: Found) -> tuple[str, ...]:
+    tuned = preset(study.settings.preset)["study"]
+    seconds = sum(result["seconds"] for result in found.references)
+    return (
+        "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by the proxy; every method "
+        "is judged on the strata of the exact score.",
+        f"Runs: the {study.settings.runs} runs of a method differ in the original, the unlearning and the attack.",
+        f"Hyper-parameters: preset {study.settings.preset!r}, {tuned['objective']}, {tuned['trials']} trials for each "
+        f"method on {tuned['runs']} runs with seed {tuned['seed']}, whose flips and models are not those shown here.",
+        f"Run times hold the unlearning alone. The {study.settings.models} subset models that the exact scores and the "
+        f"targets of out_of_sample come from took {seconds:.0f} s of one core, once for all requests.",
+    )
 
 
 def _comparison(found: Found) -> tuple[ComparisonRow, ...]:
