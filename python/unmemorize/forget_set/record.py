@@ -249,17 +249,11 @@ class ForgetSet:
 
         Source: arXiv 2406.01257, section on entanglement; `entanglement` measures what was found. O(n d) memory.
         """
-        chosen = cls.by_score(
-            -centroid_distance(features),
-            size,
-            strata=strata,
-            rule=rule,
-            medium=medium,
-            labels=labels,
-            seed=seed,
-            data_hash=data_hash,
-        )
-        return replace(chosen, rule={**chosen.rule, "by": "entanglement"})
+        x = -centroid_distance(features)
+        of = TrainingSet.of(len(x), labels, data_hash)
+        positions, part = choose(x, size, strata, rule, medium)
+        how = {"by": "entanglement", "rule": rule, "size": size, "strata": strata, "medium": medium}
+        return cls._of(positions, part, x[positions], how, seed, of)
 
     def restrata(self, score: ArrayLike, *, strata: int | None = None) -> Self:
         """The same examples, cut into the quantile strata of another score within the set (the fixed-S protocol).
