@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from unmemorize import _arrays
+import numpy as np
+from unmemorize import Ensemble, _arrays
 
 
 def square(x: int, home: str = "") -> dict[str, Any]:
@@ -64,6 +65,14 @@ def tuples() -> dict[Any, Any]:
 
 def objects() -> object:
     return object()
+
+
+def append(store: str, t: int) -> dict[str, Any]:
+    """Add a model to a store, and take a while before saying so."""
+    member, correct = np.random.default_rng(t).random((2, 50)) < 0.6
+    entry = Ensemble.open(store).append(member, correct, correct[:5], key=f"model-{t}", meta={"seed": t})
+    time.sleep(0.2)
+    return {"entry": entry}
 
 
 def identify(home: str, x: int = 0) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from unmemorize import Ensemble
 from unmemorize.engine import Task, TaskError, run
 from unmemorize.errors import StoreError
 
@@ -131,10 +133,10 @@ def test_what_a_task_prints_is_not_taken_for_its_result(tmp_path: Path, capfd: p
     assert (out, err) == ("", "a task may print\nand so may its children\n")
 
 
-def start(folder: Path, work: str) -> "subprocess.Popen[bytes]":
+def start(folder: Path, work: str, options: str = "") -> "subprocess.Popen[bytes]":
     """A program that runs tasks, without a guard for its main module: workers must not import it."""
     program = folder / "program.py"
-    program.write_text(f"from test_engine import *\nrun({work}, {str(folder / 'out')!r}, workers=2)\n")
+    program.write_text(f"from test_engine import *\nrun({work}, {str(folder / 'out')!r}, workers=2, {options})\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.Popen([sys.executable, str(program)], env=environment, stderr=subprocess.PIPE)
 
@@ -164,6 +166,27 @@ def test_a_run_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, how: str
     assert all((out / name).read_bytes() == content for name, content in finished.items())
     ran = (tmp_path / "runs.log").read_text().split()
     assert all(ran.count(name.removeprefix("square-").removesuffix(".json")) == 1 for name in finished)
+
+
+def test_models_of_a_run_that_is_killed_again_and_again_are_stored_once(tmp_path: Path) -> None:
+    """Also one that was stored before its task could say so."""
+    work = "[Task(f'model-{t}', 'engine_tasks:append', {'t': t}) for t in range(8)]"
+    scores = []
+    for name, killed in (("killed", 3), ("undisturbed", 0)):
+        folder = tmp_path / name
+        store = Ensemble.create(folder / "store", 50, 5)
+        entries = folder / "store" / "entries"
+        for k in range(killed):
+            with start(folder, f"{work}", f"shared={{'store': {str(store.path)!r}}}") as process:
+                wait_for(lambda k=k, entries=entries: len(list(entries.iterdir())) > k)
+                process.kill()
+        with start(folder, f"{work}", f"shared={{'store': {str(store.path)!r}}}") as process:
+            assert process.wait() == 0
+        assert len(store) == 8
+        assert store.verify().ok
+        scores.append((store.memorization().score, store.reliability(), store.member))
+    for first, second in zip(*scores, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX process ids")

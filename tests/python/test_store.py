@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from unmemorize import Ensemble, LearningEvents
-from unmemorize.ensemble import balanced, memorization
+from unmemorize.ensemble import Entry, balanced, memorization
 from unmemorize.errors import StoreError
 
 N, M, T, C = 30, 7, 10, 4
@@ -217,26 +217,32 @@ def test_stores_of_other_sizes_are_refused(tmp_path: Path) -> None:
         store.merge(Ensemble.create(tmp_path / "b", N + 1, M))
 
 
-@settings(max_examples=60)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    return full(tmp_path_factory.mktemp("shared") / "s")
+
+
+@settings(max_examples=100)
 @given(st.data())
-def test_any_flipped_bit_or_lost_byte_is_named_and_the_entry_left_out(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    store = full(tmp_path_factory.mktemp("flip") / "s")
-    path = file_of(store, 4)
-    content = bytearray(path.read_bytes())
+def test_any_flipped_bit_or_lost_byte_is_named_and_the_entry_left_out(shared: Ensemble, data: st.DataObject) -> None:
+    path = file_of(shared, 4)
+    written = path.read_bytes()
+    content = bytearray(written)
     at = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
         content[at] ^= 1 << data.draw(st.integers(0, 7))
     else:
         del content[at:]
     path.write_bytes(content)
+    try:
+        store = Ensemble.open(shared.path)
+        with pytest.warns(UserWarning, match=rf"{path.name}: damaged"):
+            found = store.memorization()
+        verified = store.verify()
+    finally:
+        path.write_bytes(written)
     keep = [t for t in range(T) if t != 4]
-    store = Ensemble.open(store.path)
-    with pytest.warns(UserWarning, match=rf"{path.name}: damaged"):
-        found = store.memorization()
     np.testing.assert_array_equal(found.score, memorization(MEMBER[keep], CORRECT[keep]).score)
-    verified = store.verify()
     assert not verified.ok
     assert list(verified.damaged) == [path.name]
     assert len(verified.whole) == T - 1
@@ -322,6 +328,21 @@ def _append_all(path: str, which: range) -> None:
     store = Ensemble.open(path)
     for t in which:
         add(store, t)
+
+
+def test_matrices_are_of_the_same_models_whatever_is_appended_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = full(tmp_path / "s"), Entry.array
+
+    def append_meanwhile(entry: Entry, name: str) -> Any:
+        monkeypatch.undo()
+        add(Ensemble.open(store.path), 0, key="another")
+        return read(entry, name)
+
+    monkeypatch.setattr(Entry, "array", append_meanwhile)
+    np.testing.assert_array_equal(store.memorization().score, memorization(MEMBER, CORRECT).score)
+    assert len(store) == T + 1
 
 
 def test_two_writers_at_once(tmp_path: Path) -> None:

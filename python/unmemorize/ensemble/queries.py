@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from unmemorize import _arrays
 from unmemorize.bits import BitMatrix
 from unmemorize.ensemble import estimators
+from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization
 from unmemorize.ensemble.store import Store
 from unmemorize.stats import Estimate
@@ -25,49 +26,61 @@ class Ensemble(Store):
         (2, array([1., 1., 1., 1.]))
     """
 
-    def bits(self, name: str) -> BitMatrix:
-        """``member`` or ``correct`` (T, n), or ``test_correct`` (T, m), of the reference models. Memory T n / 4 bytes.
+    def bits(self, *names: str) -> tuple[BitMatrix, ...]:
+        """Matrices of the reference models, all of the same models, whatever is appended meanwhile.
+
+        Args:
+            names: ``member`` or ``correct`` (T, n), ``test_correct`` (T, m).
+
+        Returns:
+            One matrix for each name. Memory O(T n) bits.
 
         Raises:
             ValueError: The store holds no reference model.
         """
-        rows = [entry.array(name) for entry in self.entries("reference")]
-        if not rows:
+        models = self.entries("reference")
+        if not models:
             raise ValueError(f"{self.path}: holds no reference model; append some first")
+        return tuple(self._stack(models, name) for name in names)
+
+    def _stack(self, models: list[Entry], name: str) -> BitMatrix:
         n = self.header.n_test if name == "test_correct" else self.header.n_train
-        return BitMatrix.from_packed(np.stack(rows), n)
+        packed = np.empty((len(models), -(-n // 8)), np.uint8)
+        for row, entry in zip(packed, models, strict=True):
+            row[:] = entry.array(name)
+        return BitMatrix.from_packed(packed, n)
 
     @property
     def member(self) -> NDArray[np.bool_]:
-        """Bool (T, n): which examples each reference model was trained on. Memory T n bytes."""
-        return self.bits("member").unpack()
+        """Bool (T, n): which examples each reference model was trained on. Memory O(T n) bytes."""
+        return self.bits("member")[0].unpack()
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Bool (T, n): which training examples each reference model gets right. Memory T n bytes."""
-        return self.bits("correct").unpack()
+        """Bool (T, n): which training examples each reference model gets right. Memory O(T n) bytes."""
+        return self.bits("correct")[0].unpack()
 
     @property
     def test_correct(self) -> NDArray[np.bool_]:
-        """Bool (T, m): which test examples each reference model gets right. Memory T m bytes."""
-        return self.bits("test_correct").unpack()
+        """Bool (T, m): which test examples each reference model gets right. Memory O(T m) bytes."""
+        return self.bits("test_correct")[0].unpack()
 
     def memorization(self, *, legacy: bool = False, n_threads: int | None = None) -> Memorization:
         """P[correct | in] - P[correct | not in] of every training example; see `unmemorize.memorization`."""
-        return estimators.memorization(self.bits("member"), self.bits("correct"), legacy=legacy, n_threads=n_threads)
+        return estimators.memorization(*self.bits("member", "correct"), legacy=legacy, n_threads=n_threads)
 
     def c_score(self, *, n_threads: int | None = None) -> NDArray[np.float64]:
         """P[correct | not in] of every training example: float64 (n,), NaN where every model saw it."""
-        return estimators.c_score(self.bits("member"), self.bits("correct"), n_threads=n_threads)
+        return estimators.c_score(*self.bits("member", "correct"), n_threads=n_threads)
 
     def influence_topk(self, k: int, *, n_threads: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k most influential training examples of every test example; see `unmemorize.influence_topk`."""
-        return estimators.influence_topk(self.bits("member"), self.bits("test_correct"), k, n_threads=n_threads)
+        member, test_correct = self.bits("member", "test_correct")
+        return estimators.influence_topk(member, test_correct, k, n_threads=n_threads)
 
     def reliability(self, *, splits: int = 20, seed: int = 0, n_threads: int | None = None) -> Estimate:
         """Split-half reliability of the memorization scores: the ceiling of any proxy's correlation with them."""
-        member, correct = self.bits("member"), self.bits("correct")
-        return estimators.reliability(member, correct, splits=splits, seed=seed, n_threads=n_threads)
+        return estimators.reliability(*self.bits("member", "correct"), splits=splits, seed=seed, n_threads=n_threads)
 
     def out_of_sample(self, ids: ArrayLike | None = None, *, n_threads: int | None = None) -> NDArray[np.float64]:
         """Mean softmax over the reference models that never saw an example.
