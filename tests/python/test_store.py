@@ -129,6 +129,8 @@ def test_only_references_feed_the_estimators(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.memorization().score, before)
     (oracle,) = store.entries("oracle")
     assert (oracle.kind, oracle.forget_hash, oracle.meta) == ("oracle", "abc", {"seed": 3})
+    with pytest.raises(ValueError, match="kind: no kind 'oracles'; known are reference, unlearned, oracle"):
+        store.entries("oracles")
 
 
 def test_one_key_counts_once(tmp_path: Path) -> None:
@@ -267,6 +269,35 @@ def test_a_file_made_to_mislead_is_not_an_entry(tmp_path: Path, content: bytes) 
     path.write_bytes(content + hashlib.blake2b(content, digest_size=16).digest())
     with pytest.warns(UserWarning, match=r"attack\.safetensors: not an entry"):
         assert len(store) == T
+
+
+@pytest.mark.parametrize(
+    ("array", "change"),
+    [
+        ("probs", {"shape": [-N, -C]}),
+        ("probs", {"shape": [N * C]}),
+        ("probs", {"shape": [N // 2, 2 * C]}),
+        ("probs", {"dtype": "U8", "shape": [N, 2 * C]}),
+        ("probs", {"data_offsets": [2**40, 2**40 + 2 * N * C]}),
+        ("member", {"shape": [1, 4]}),
+        ("member", {"dtype": "F32"}),
+        ("member", {"data_offsets": [-8, -4]}),
+        ("__metadata__", {"model": "{}"}),
+        ("__metadata__", {"format": "unmemorize.Ensemble.entry/2"}),
+    ],
+)
+def test_a_header_made_to_mislead_is_not_that_of_an_entry(tmp_path: Path, array: str, change: dict[str, Any]) -> None:
+    store = full(tmp_path / "s")
+    path = file_of(store, 0)
+    content = path.read_bytes()[:-16]
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header[array] |= change
+    text = json.dumps(header).encode()
+    content = len(text).to_bytes(8, "little") + text + content[8 + length :]
+    path.write_bytes(content + hashlib.blake2b(content, digest_size=16).digest())
+    with pytest.warns(UserWarning, match=rf"{path.name}: not an entry"):
+        assert len(Ensemble.open(store.path)) == T - 1
 
 
 @pytest.mark.parametrize("change", [lambda text: text[:-20], lambda text: text.replace("30", "31"), lambda _: "[]"])

@@ -23,7 +23,9 @@ from unmemorize.events import LearningEvents
 FORMAT = "unmemorize.Ensemble.entry/1"
 SUFFIX = ".safetensors"
 
-_DTYPES = {"U8": np.dtype("u1"), "F16": np.dtype("<f2")}
+Place = tuple[np.dtype[Any], tuple[int, ...], int]  # type, shape and first byte of an array
+
+_DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "F16": np.dtype("<f2")}
 _DIGEST = 16  # bytes
 _PIECE = 1 << 20  # bytes read at a time
 _SAID = ("kind", "key", "forget_hash", "meta")
@@ -64,7 +66,7 @@ class Entry(Model):
 
     path: Path
     digest: str
-    arrays: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]] = field(repr=False)
+    arrays: dict[str, Place] = field(repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -86,7 +88,7 @@ class Entry(Model):
                 length = int.from_bytes(file.read(8), "little")
                 if length > size:
                     raise ValueError(f"a header of {length} bytes")
-                return cls(path=path, digest=digest.hexdigest(), **_parse(file.read(length), 8 + length))
+                return cls(path=path, digest=digest.hexdigest(), **_parse(file.read(length), 8 + length, size))
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
                 raise StoreError(f"{path}: not an entry of an ensemble: {error!r}") from error
 
@@ -196,19 +198,36 @@ def encode(model: Model, arrays: Mapping[str, NDArray[Any]]) -> Iterator[bytes |
     yield digest.digest()
 
 
-def _parse(text: bytes, start: int) -> dict[str, Any]:
-    """The fields of an `Entry` from the header of its file, whose arrays begin at byte ``start``."""
+def _parse(text: bytes, start: int, size: int) -> dict[str, Any]:
+    """The fields of an `Entry` from the header of its file of ``size`` bytes, whose arrays begin at byte ``start``."""
     described = json.loads(text)
     metadata = described.pop("__metadata__")
     if metadata["format"] != FORMAT:
         raise ValueError(f"its format is {metadata['format']!r}, expected {FORMAT!r}")
     said = json.loads(metadata["model"])
+    if not (isinstance(said["key"], str | None) and isinstance(said["meta"], dict)):
+        raise TypeError("its key is not text or its metadata not a table")
     header = Header.from_dict(said)
-    arrays = {
-        name: (_DTYPES[at["dtype"]], tuple(at["shape"]), start + at["data_offsets"][0])
-        for name, at in described.items()
-    }
-    for name, n in (("member", header.n_train), ("correct", header.n_train), ("test_correct", header.n_test)):
-        if arrays[name][:2] != (_DTYPES["U8"], (-(-n // 8),)):
-            raise ValueError(f"its array {name!r} does not hold {n} bits")
+    arrays = {name: _place(name, at, start, size) for name, at in described.items()}
+    n, m = header.n_train, header.n_test
+    for name, type_name, rows, dimensions in (
+        ("member", "U8", -(-n // 8), 1),
+        ("correct", "U8", -(-n // 8), 1),
+        ("test_correct", "U8", -(-m // 8), 1),
+        ("phi", "F16", n, 1),
+        ("test_phi", "F16", m, 1),
+        ("probs", "F16", n, 2),
+    ):
+        if name in arrays or type_name == "U8":
+            dtype, shape, _ = arrays[name]
+            if dtype != _DTYPES[type_name] or len(shape) != dimensions or shape[0] != rows:
+                raise ValueError(f"its array {name!r} is not {type_name} of {rows} rows")
     return {"header": header, "arrays": arrays, **{name: said[name] for name in _SAID}}
+
+
+def _place(name: str, at: Mapping[str, Any], start: int, size: int) -> Place:
+    dtype, shape = _DTYPES[at["dtype"]], tuple(at["shape"])
+    first, end = at["data_offsets"]
+    if not (0 <= first <= end <= size - start and end - first == math.prod(shape) * dtype.itemsize):
+        raise ValueError(f"its array {name!r} does not fit")
+    return dtype, shape, start + first

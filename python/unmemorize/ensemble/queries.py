@@ -52,17 +52,17 @@ class Ensemble(Store):
 
     @property
     def member(self) -> NDArray[np.bool_]:
-        """Bool (T, n): which examples each reference model was trained on. Memory O(T n) bytes."""
+        """Which examples each reference model was trained on: bool (T, n). Memory O(T n) bytes."""
         return self.bits("member")[0].unpack()
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Bool (T, n): which training examples each reference model gets right. Memory O(T n) bytes."""
+        """Which training examples each reference model gets right: bool (T, n). Memory O(T n) bytes."""
         return self.bits("correct")[0].unpack()
 
     @property
     def test_correct(self) -> NDArray[np.bool_]:
-        """Bool (T, m): which test examples each reference model gets right. Memory O(T m) bytes."""
+        """Which test examples each reference model gets right: bool (T, m). Memory O(T m) bytes."""
         return self.bits("test_correct")[0].unpack()
 
     def memorization(self, *, legacy: bool = False, n_threads: int | None = None) -> Memorization:

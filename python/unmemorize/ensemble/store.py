@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unmemorize._files import UNFINISHED, write_durably
+from unmemorize._files import UNFINISHED, sync_folder, write_durably
 from unmemorize.ensemble import record
 from unmemorize.ensemble.entry import SUFFIX, Entry, Model, encode, pack_events
 from unmemorize.ensemble.header import Header
@@ -93,6 +93,7 @@ class Store:
         else:
             (path / "entries").mkdir(parents=True, exist_ok=True)
             header.save(path)
+            sync_folder(path.parent)
         return cls(path, header)
 
     @classmethod
@@ -155,8 +156,7 @@ class Store:
             OSError: The disk is full, ...; the store is as it was.
         """
         n, m = self.header.n_train, self.header.n_test
-        if kind not in KINDS:
-            raise ValueError(f"kind: no kind {kind!r}; known are {', '.join(KINDS)}")
+        _check_kind(kind)
         if events is not None and len(events.seen) != n:
             raise ValueError(f"events: expected {n} examples to match this store, got {len(events.seen)}")
         model = Model(header=self.header, kind=kind, key=key, forget_hash=forget_hash, meta=dict(meta or {}))
@@ -209,6 +209,8 @@ class Store:
 
         Every byte of an entry is checked when it is first met; the arrays are read when asked for. Memory O(T).
         """
+        if kind is not None:
+            _check_kind(kind)
         whole, damaged = self._scan()
         for name, problem in damaged.items():
             warnings.warn(f"{self.path / 'entries' / name}: {problem}; it is left out", stacklevel=3)
@@ -263,3 +265,8 @@ class Store:
         for entry, path in new.items():
             write_durably(path, encode(entry, {name: entry.array(name) for name in entry.arrays if name != "digest"}))
         return self
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind: no kind {kind!r}; known are {', '.join(KINDS)}")
