@@ -1,5 +1,7 @@
 //! Ensemble estimates against counting one by one.
 
+#![allow(clippy::float_cmp)] // equal to the last bit is what is meant
+
 use proptest::prelude::*;
 use unmemorize::bits::BitMatrix;
 use unmemorize::ensemble::influence::{influence, influence_topk};

@@ -1,5 +1,7 @@
 //! Learning events against the plain formulas, and against themselves in pieces.
 
+#![allow(clippy::float_cmp)] // equal to the last bit is what is meant
+
 use proptest::prelude::*;
 use unmemorize::events::softmax::{Logits, outcomes};
 use unmemorize::events::{Batch, LearningEvents, Mode, NAMES};

@@ -1,0 +1,115 @@
+"""The door to the core: nothing right is copied, nothing wrong gets through."""
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from unmemorize import LearningEvents, _arrays, _core, memorization
+
+
+def address(x):
+    return x.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize(
+    ("door", "array"),
+    [
+        (lambda x: _arrays.integers(x, "ids"), np.arange(5)),
+        (_arrays.logits, np.zeros((2, 3), np.float16)),
+        (_arrays.logits, np.zeros((2, 3), np.float32)),
+        (_arrays.logits, np.zeros((2, 3), np.float64)),
+        (lambda x: _arrays.matrix_bool(x, "member"), np.zeros((2, 3), bool)),
+        (lambda x: _arrays.vector_f64(x, "score"), np.zeros(4)),
+    ],
+)
+def test_what_is_right_is_never_copied(door, array):
+    read_only = array.view()
+    read_only.flags.writeable = False
+    for right in (array, read_only, array[1:], torch.from_numpy(array)):
+        wanted = right.data_ptr() if isinstance(right, torch.Tensor) else address(right)
+        assert address(door(right)) == wanted
+
+
+def test_bfloat16_shares_its_bits():
+    tensor = torch.tensor([[1.0, -2.5]], dtype=torch.bfloat16)
+    found = _arrays.logits(tensor)
+    assert (found.dtype, address(found)) == (np.uint16, tensor.data_ptr())
+    np.testing.assert_array_equal(_arrays.vector_f64(tensor[0], "x"), [1.0, -2.5])
+
+
+@pytest.mark.parametrize("x", [np.array(["a"]), np.array([None]), np.array([1j]), np.array([1], "datetime64[s]")])
+def test_what_is_no_number_is_a_type_error(x):
+    for door in (_arrays.integers, _arrays.vector_f64):
+        with pytest.raises(TypeError, match="score: expected"):
+            door(x, "score")
+
+
+def test_default_threads_follow_the_affinity_and_are_one_in_workers():
+    code = "import os; {}; from unmemorize import _arrays; print(_arrays.threads(None))"
+    if hasattr(os, "sched_setaffinity"):
+        one = min(os.sched_getaffinity(0))
+        pinned = subprocess.run(
+            [sys.executable, "-c", code.format(f"os.sched_setaffinity(0, [{one}])")],
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        assert int(pinned.stdout) == 1
+    assert 1 <= _arrays.threads(None) <= _core.available_threads()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_arrays.threads, (None,)) == 1
+    assert _arrays.threads(np.int64(3)) == 3
+    for wrong in (2.0, "2"):
+        with pytest.raises(TypeError):
+            _arrays.threads(wrong)
+
+
+@pytest.mark.parametrize("level", ["scalar", "avx2", "avx512", "neon"])
+def test_every_instruction_set_gives_the_same_bits(level):
+    code = """
+import hashlib, numpy as np, unmemorize as um
+from unmemorize.ensemble import influence
+rng = np.random.default_rng(0)
+events = um.LearningEvents(300)
+for classes in (3, 10, 50):
+    events.update(np.arange(300), rng.normal(size=(300, classes)).astype("f4") * 9, rng.integers(0, classes, 300))
+member, test = rng.random((130, 90)) < 0.7, rng.random((130, 20)) < 0.7
+arrays = [*events.scores().values(), influence(member, test), um.memorization(member, member).score]
+print(hashlib.sha256(b"".join(x.tobytes() for x in arrays)).hexdigest())
+"""
+
+    def run(**environment):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    assert run(UNMEMORIZE_SIMD=level) == run()
+
+
+ANYTHING = st.one_of(
+    hnp.arrays(
+        st.one_of(hnp.boolean_dtypes(), hnp.integer_dtypes(), hnp.floating_dtypes(), hnp.complex_number_dtypes()),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
+    ),
+    st.none(),
+    st.text(max_size=3),
+    st.lists(st.integers(-3, 3), max_size=4),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ids=ANYTHING, logits=ANYTHING, labels=ANYTHING)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_array_makes_the_core_panic(ids, logits, labels):
+    for call in (lambda: LearningEvents(3).update(ids, logits, labels), lambda: memorization(ids, logits)):
+        with contextlib.suppress(ValueError, TypeError, IndexError):  # a panic is none of these
+            call()

@@ -1,0 +1,199 @@
+"""Estimators of an ensemble against their NumPy twins."""
+
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from unmemorize import BitMatrix
+from unmemorize.ensemble import c_score, influence, influence_topk, memorization, reliability
+from unmemorize.ensemble.estimators import out_of_sample
+
+
+@st.composite
+def ensembles(draw):
+    """member (T, n), correct (T, n), test_correct (T, m)."""
+    models, n, m = draw(st.integers(0, 140)), draw(st.integers(1, 90)), draw(st.integers(0, 30))
+    bits = [draw(hnp.arrays(np.bool_, (models, columns))) for columns in (n, n, m)]
+    if draw(st.booleans()):
+        bits[0][:, 0], bits[0][:, -1] = True, False  # no estimate for these
+    return bits
+
+
+@settings(max_examples=60, deadline=None)
+@given(bits=ensembles(), n_threads=st.integers(1, 8), packed=st.booleans())
+def test_memorization_is_its_formula(bits, n_threads, packed):
+    member, correct, _ = bits
+    score, error = reference.memorization(member, correct)
+    inputs = [BitMatrix.pack(x) if packed else x for x in (member, correct)]
+    found = memorization(*inputs, n_threads=n_threads)
+    np.testing.assert_array_equal(found.score, score)
+    np.testing.assert_allclose(found.std_error, error, rtol=1e-14)
+    np.testing.assert_array_equal(found.n_in, member.sum(0))
+    np.testing.assert_array_equal(found.n_out, (~member).sum(0))
+    np.testing.assert_array_equal(c_score(*inputs, n_threads=n_threads), reference.c_score(member, correct))
+    assert len(found) == member.shape[1]
+
+
+def test_no_estimate_is_nan_and_legacy_counts_it_as_zero():
+    member = np.array([[True, False, True], [True, False, False]])
+    correct = np.ones((2, 3), bool)
+    found, legacy = memorization(member, correct), memorization(member, correct, legacy=True)
+    np.testing.assert_array_equal(found.score, [np.nan, np.nan, 0])
+    np.testing.assert_array_equal(legacy.score, [1, -1, 0])
+    for scores in (found, legacy):
+        np.testing.assert_array_equal(np.isnan(scores.std_error), [True, True, False])
+        assert scores.std_error[2] > 0  # all models right: still no claim of certainty
+
+
+def test_the_standard_error_covers_the_truth():
+    rng = np.random.default_rng(0)
+    models, n, p_in, p_out = 100, 4000, 0.95, 0.4
+    member = rng.random((models, n)) < 0.7
+    correct = rng.random((models, n)) < np.where(member, p_in, p_out)
+    found = memorization(member, correct)
+    covered = np.abs(found.score - (p_in - p_out)) < 1.96 * found.std_error
+    assert abs(covered.mean() - 0.95) < 0.02
+
+
+@settings(max_examples=60, deadline=None)
+@given(bits=ensembles(), n_threads=st.integers(1, 8), k=st.integers(1, 90))
+def test_influence_and_its_largest_are_their_formulas(bits, n_threads, k):
+    member, _, test = bits
+    dense = influence(member, test, n_threads=n_threads)
+    assert dense.dtype == np.float32
+    np.testing.assert_allclose(dense, reference.influence(member, test), atol=1e-7)
+    k = min(k, member.shape[1])
+    ids, values = influence_topk(member, test, k, n_threads=n_threads)
+    wanted_ids, wanted = reference.influence_topk(member, test, k)
+    assert ids.shape == values.shape == (test.shape[1], k)
+    np.testing.assert_allclose(values, wanted, atol=1e-7)
+    np.testing.assert_array_equal(ids, wanted_ids)
+
+
+def test_the_largest_of_many_are_found():
+    rng = np.random.default_rng(0)
+    member, test = rng.random((60, 5000)) < 0.7, rng.random((60, 37)) < 0.8
+    dense = influence(member, test)
+    ids, values = influence_topk(member, test, 50)
+    order = np.lexsort((np.broadcast_to(np.arange(5000), dense.shape), -dense), axis=1)[:, :50]
+    np.testing.assert_array_equal(ids, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(dense, order, 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(bits=ensembles(), n_threads=st.integers(1, 8), dtype=st.sampled_from([np.float16, np.float32, np.float64]))
+def test_out_of_sample_is_the_mean_over_the_others(bits, n_threads, dtype):
+    member = bits[0]
+    if not len(member):
+        return
+    probs = np.random.default_rng(0).dirichlet(np.ones(4), member.shape).astype(dtype)
+    wanted = reference.out_of_sample(member, probs)
+    np.testing.assert_allclose(out_of_sample(member, probs, n_threads=n_threads), wanted, atol=1e-12)
+    streamed = out_of_sample(BitMatrix.pack(member), (torch.tensor(p) for p in probs), n_threads=n_threads)
+    np.testing.assert_allclose(streamed, wanted, atol=1e-12)
+
+
+def _planted(models=300, n=400, seed=0):
+    """Models that learn example i by heart with probability i / n."""
+    rng = np.random.default_rng(seed)
+    member = rng.random((models, n)) < 0.7
+    return member, (rng.random((models, n)) < 0.3) | (member & (rng.random((models, n)) < np.arange(n) / n))
+
+
+def test_reliability_predicts_the_agreement_with_another_ensemble():
+    member, correct = _planted()
+    found = reliability(member, correct, splits=30)
+    again = memorization(*_planted(seed=1)).score
+    agreement = reference.spearman(memorization(member, correct).score, again)
+    assert abs(found.value - agreement) < 0.02
+    assert found.low < found.value < found.high
+    assert found.n == 400
+    assert reliability(member, correct, splits=30) == found
+    assert reliability(member, correct, splits=30, seed=1) != found
+
+
+def test_reliability_leaves_out_what_has_no_estimate():
+    member, correct = _planted()
+    member[:, :50] = True
+    assert reliability(member, correct).n == 350
+    nothing = reliability(np.ones((8, 5), bool), np.ones((8, 5), bool))
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+    assert nothing.n == 0
+
+
+def test_the_same_bits_for_any_number_of_threads():
+    member, correct = _planted(130, 3000)
+    found = set()
+    for n_threads in range(1, 9):
+        scores = memorization(member, correct, n_threads=n_threads)
+        dense = influence(member, correct[:, :70], n_threads=n_threads)
+        agreement = reliability(member, correct, splits=3, n_threads=n_threads)
+        found.add((scores.score.tobytes(), scores.std_error.tobytes(), dense.tobytes(), agreement))
+    assert len(found) == 1
+
+
+FOUR = np.zeros((4, 3), bool)
+PROBS = np.full((4, 3, 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: memorization(FOUR, FOUR[:, :2]),
+            ValueError,
+            r"correct: expected shape \(4, 3\) to match member, got \(4, 2\)",
+        ),
+        (lambda: memorization(FOUR[0], FOUR), ValueError, r"member: expected shape \(T, n\), got \(3,\)"),
+        (
+            lambda: memorization(FOUR, FOUR.astype(float)),
+            TypeError,
+            "correct: expected bool, got float64; compare first",
+        ),
+        (
+            lambda: influence(FOUR, FOUR[:3]),
+            ValueError,
+            r"test_correct: expected 4 models \(rows\) to match member, got 3",
+        ),
+        (
+            lambda: influence_topk(FOUR, FOUR, 4),
+            ValueError,
+            "k: expected 1 to 3, the number of training examples, got 4",
+        ),
+        (lambda: influence_topk(FOUR, FOUR, 0), ValueError, "k: expected at least 1, got 0"),
+        (lambda: influence_topk(FOUR, FOUR, 1.5), TypeError, "integer"),
+        (lambda: reliability(FOUR[:3], FOUR[:3]), ValueError, "needs at least 4 models, got 3"),
+        (lambda: reliability(FOUR, FOUR, splits=0), ValueError, "splits: expected at least 1, got 0"),
+        (lambda: reliability(FOUR, FOUR, seed=-1), ValueError, "seed: expected 0 to"),
+        (lambda: memorization(FOUR, FOUR, n_threads=0), ValueError, "n_threads: expected 1 to 1024, got 0"),
+        (
+            lambda: out_of_sample(FOUR, PROBS[:3]),
+            ValueError,
+            r"probs: expected 4 models \(at least 1\) to match member, got 3",
+        ),
+        (
+            lambda: out_of_sample(FOUR, iter([*PROBS, PROBS[0]])),
+            ValueError,
+            "probs: expected 4 models to match member, got more",
+        ),
+        (lambda: out_of_sample(FOUR, PROBS[:, :2]), ValueError, "probs: expected 3 examples to match member, got 2"),
+        (lambda: out_of_sample(FOUR, [PROBS[0], PROBS[0][:, :1]]), ValueError, r"probs: expected shape \(3, 2\)"),
+        (
+            lambda: out_of_sample(FOUR, PROBS * 3),
+            ValueError,
+            r"expected probabilities in \[0, 1\], got 1.5 for example 0",
+        ),
+        (
+            lambda: out_of_sample(FOUR, PROBS * np.nan),
+            ValueError,
+            r"expected probabilities in \[0, 1\], got NaN for example 0",
+        ),
+        (lambda: out_of_sample(FOUR, PROBS.astype(int)), TypeError, "probs: expected float16"),
+    ],
+)
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
