@@ -65,7 +65,7 @@ class LearningEvents:
         ValueError: If ``n_examples`` is negative or too large for the memory, or the mode is unknown.
 
     Source:
-        Statistics of METHODS: confidence, max confidence, entropy and accuracy (Zhao & Triantafillou 2024, arXiv
+        Statistics: confidence, max confidence, entropy and accuracy (Zhao & Triantafillou 2024, arXiv
         2410.16516); margin (Pleiss et al. 2020); el2n (Paul et al. 2021); forgetting events (Toneva et al. 2019);
         variability (Swayamdipta et al. 2020); loss (its sum is the cumulative sample loss).
 

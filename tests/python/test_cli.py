@@ -160,6 +160,17 @@ def test_slips_are_one_line(run: Path, tmp_path: Path) -> None:
     assert "give one of --ids and --forget-set" in wrong_use(*common, "--checkpoint", model)
 
 
+def test_a_class_that_is_taken_away_whole_is_warned_of_in_one_line(scores: Path, tmp_path: Path) -> None:
+    with scores.open() as file:
+        zeros = [row["source_id"] for row in csv.DictReader(file) if row["label"] == "0"]
+    (tmp_path / "ids.csv").write_text("\n".join(zeros))
+    done = unmemorize("forget-set", *DIGITS, "--ids", tmp_path / "ids.csv", "--out", tmp_path / "s.json")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("unmemorize: warning: ")
+    assert "class 0" in line
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     assert "holds files but no experiment" in wrong_use("demo", "--quick", "--out", tmp_path)

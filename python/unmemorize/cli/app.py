@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 import typer
 from rich.console import Console
@@ -26,6 +27,7 @@ for command in (demo, train, score, forget_set, unlearn, evaluate, report, tune)
 
 def run() -> None:
     """Run and exit; a user's slip is one line on standard error. `UNMEMORIZE_TRACEBACK=1` shows where it came from."""
+    warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
     try:
         app()
     except (*WRONG_USE, *FAILED) as error:

@@ -134,7 +134,7 @@ def unlearned(folder: str, index: int, cell: dict[str, str], steps: list[dict[st
 
 
 def log_odds(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
-    """Ln p_y - ln(1 - p_y) of the true label, from logits (METHODS: phi); the float16 range is enough for it."""
+    """Ln p_y - ln(1 - p_y) of the true label, from logits; the float16 range is enough for it."""
     own = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
     return (own - others).cpu().numpy()
