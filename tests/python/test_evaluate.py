@@ -13,6 +13,8 @@ from unmemorize.data import Data, Examples, load
 from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context
 
+torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
+
 
 class Counting(Context):
     """A context that counts the passes over data."""

@@ -13,6 +13,8 @@ from unmemorize.rum import RUM
 from unmemorize.train import Context
 from unmemorize.unlearn import FineTune, NegGradPlus, SalUn
 
+torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
+
 
 @dataclass(frozen=True)
 class Noting:

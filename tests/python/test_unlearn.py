@@ -26,6 +26,8 @@ from unmemorize.unlearn import (
 )
 from unmemorize.unlearn.salun import most_salient, saliency
 
+torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
+
 WEIGHT_DECAY = 5e-4
 MOMENTUM = 0.9
 
