@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+from sklearn.datasets import load_digits
 from unmemorize import experiment
 
 DIGITS = ("--data", "digits", "--noise", "0.05")
@@ -100,6 +102,27 @@ def test_a_deletion_request_becomes_a_checkpoint_and_a_report(run: Path, scores:
     works("report", out, "--tables")
     assert (out / "report.html").exists()
     assert list(out.glob("*.csv"))
+
+
+def test_a_model_and_data_of_ones_own(tmp_path: Path) -> None:
+    """A .pt state dict of a network in the user's own file, trained elsewhere on a whole .npz in [0, 1]."""
+    digits = load_digits()
+    x, y = (digits.images / 16).astype(np.float32), digits.target
+    np.savez(tmp_path / "mine.npz", x_train=x[:500], y_train=y[:500], x_test=x[500:700], y_test=y[500:700])
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\ndef linear():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    weights = {"1.weight": torch.randn(10, 64), "1.bias": torch.zeros(10)}
+    torch.save({"state_dict": weights}, tmp_path / "model.pt")
+    (tmp_path / "ids.csv").write_text("source_id\n0\n499\n7\n")
+    done = unmemorize(
+        "unlearn", "--data", "mine.npz", "--val-share", 0, "--no-normalize", "--checkpoint", "model.pt", "--model",
+        "nets:linear", "--ids", "ids.csv", "--algorithm", "fine_tune", "--set", "epochs=1", "--out", "out",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "forget_set.json").read_text())["ids"] == [0, 7, 499]
+    assert not np.array_equal(load_file(tmp_path / "out" / "model.safetensors")["1.weight"], weights["1.weight"])
 
 
 def test_evaluate_compares_with_oracles(run: Path, scores: Path, tmp_path: Path) -> None:

@@ -12,7 +12,19 @@ from unmemorize import Context, ForgetSet, data, report
 from unmemorize import evaluate as compare
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_model
-from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed, Threads
+from unmemorize.cli.options import (
+    Config,
+    DataName,
+    DataSeed,
+    Device,
+    ModelName,
+    Noise,
+    Normalize,
+    Out,
+    Seed,
+    Threads,
+    ValShare,
+)
 
 
 def command(
@@ -23,6 +35,8 @@ def command(
     out: Out,
     model_name: ModelName = None,
     noise: Noise = 0.0,
+    val_share: ValShare = 0.1,
+    normalize: Normalize = True,
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     device: Device = "auto",
@@ -32,7 +46,9 @@ def command(
     """Compare accuracies and membership with retraining: evaluation.json and a table."""
     torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed)
-    of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
+    of = data.load(
+        data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed, device=str(ctx.device)
+    )
     forget = ForgetSet.load(forget_set)
     ours, oracles = ([read_model(path, of, model_name)[0] for path in paths] for paths in (unlearned, oracle))
     evaluation = compare(ours, oracles, of, forget, ctx)

@@ -1,6 +1,9 @@
 """The files that people hand to the commands: ids, scores, checkpoints."""
 
 import csv
+import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -86,12 +89,22 @@ def read_model(path: Path, of: Data, name: str | None) -> tuple[nn.Module, dict[
             f"{path}: trained on data with hash {origin['data_hash'][:12]}, but {of.name!r} as loaded here has hash "
             f"{of.hash[:12]}; give the same --data, --noise and --data-seed"
         )
-    model = models.build(name, of)
+    model = _factory(name)() if ":" in name else models.build(name, of)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path}: does not fit network {name!r}: {error}") from None
     return model, origin
+
+
+def _factory(name: str) -> Callable[[], nn.Module]:
+    """The user's own "module:function", which returns the network."""
+    module, _, function = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    found: Callable[[], nn.Module] | None = getattr(import_module(module), function, None)
+    if found is None:
+        raise ValueError(f"--model: module {module!r} has no {function!r}")
+    return found
 
 
 def _whole(text: str) -> bool:

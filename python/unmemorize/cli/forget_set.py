@@ -8,7 +8,7 @@ from rich import print as say
 
 from unmemorize import ForgetSet, data
 from unmemorize.cli.files import read_score, read_source_ids, rows_of
-from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Seed
+from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Normalize, Seed, ValShare
 
 
 def command(
@@ -21,12 +21,14 @@ def command(
     strata: Annotated[int, typer.Option(min=1, help="Number of strata.")] = 3,
     medium: Annotated[str, typer.Option(help="What the medium stratum is nearest to: median or a number.")] = "median",
     noise: Noise = 0.0,
+    val_share: ValShare = 0.1,
+    normalize: Normalize = True,
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     config: Config = None,
 ) -> None:
     """Choose a forget set by score, at random, or from a list of ids, and write its manifest."""
-    of = data.load(data_name, noise=noise, seed=data_seed)
+    of = data.load(data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed)
     labels = of.train.labels.cpu().numpy()
     score = None if scores is None else read_score(scores, by, of)
     if ids is not None:

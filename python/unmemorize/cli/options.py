@@ -36,6 +36,10 @@ Config = Annotated[
 ]
 DataName = Annotated[str, typer.Option("--data", help="A data set's name, a folder of class folders, or an .npz file.")]
 Noise = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of training labels to flip.")]
+ValShare = Annotated[
+    float, typer.Option(min=0.0, max=0.99, help="Share of a training set without a validation set that becomes one.")
+]
+Normalize = Annotated[bool, typer.Option(help="Centre and scale each channel by its statistics.")]
 DataSeed = Annotated[int, typer.Option(min=0, help="Seed of the label flips.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything else that is random.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -46,5 +50,8 @@ Threads = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one for each usable core.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.")]
 ModelName = Annotated[
-    str | None, typer.Option("--model", help="Network of a checkpoint that does not name it, such as a .pt state dict.")
+    str | None,
+    typer.Option(
+        "--model", help="Network of a checkpoint that does not name it: a known name, or module:function of yours."
+    ),
 ]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from unmemorize import LearningEvents, data
 from unmemorize.cli import manifest
-from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Out, Seed, Workers
+from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Normalize, Out, Seed, ValShare, Workers
 from unmemorize.cli.stages import Stages
 from unmemorize.experiment import Experiment, Settings, write_scores
 
@@ -24,6 +24,8 @@ def command(
     models: Annotated[int, typer.Option(min=2, help="Subset models for the exact scores.")] = 100,
     ratio: Annotated[float, typer.Option(help="Share of the training set in each subset.")] = 0.7,
     noise: Noise = 0.0,
+    val_share: ValShare = 0.1,
+    normalize: Normalize = True,
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     workers: Workers = None,
@@ -31,7 +33,7 @@ def command(
 ) -> None:
     """Write scores.csv: proxies from learning events, or with exact memorization from an ensemble trained here."""
     if events is not None:
-        of = data.load(data_name, noise=noise, seed=data_seed)
+        of = data.load(data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed)
         record = LearningEvents.load(events)
         if len(record.seen) != len(of.train):
             raise ValueError(f"{events}: holds {len(record.seen)} examples, the training split has {len(of.train)}")
@@ -40,6 +42,7 @@ def command(
         manifest.write(out, data=data_name, data_hash=of.hash, events=str(events))
     else:
         where: dict[str, Any] = {"data": data_name, "noise": noise, "data_seed": data_seed}
+        where |= {"val_share": val_share, "normalize": normalize}
         settings = Settings(**where, recipe=recipe, seed=seed, models=models, ratio=ratio, runs=1)
         with Stages(Console(stderr=True)) as stages:
             study = Experiment(out, settings, workers=workers, progress=stages.update)

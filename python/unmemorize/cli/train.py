@@ -10,7 +10,7 @@ from rich import print as say
 from unmemorize import Context, LearningEvents, data, models
 from unmemorize import train as training
 from unmemorize.cli import manifest
-from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Out, Seed, Threads
+from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Normalize, Out, Seed, Threads, ValShare
 
 
 def command(
@@ -18,6 +18,8 @@ def command(
     out: Out,
     recipe: Annotated[str, typer.Option(help="One of the training recipes.")] = "digits",
     noise: Noise = 0.0,
+    val_share: ValShare = 0.1,
+    normalize: Normalize = True,
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     device: Device = "auto",
@@ -27,7 +29,9 @@ def command(
     """Train a model and record its learning events: model.safetensors, events.safetensors, manifest.json."""
     torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed, run_dir=out / "state")
-    of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
+    of = data.load(
+        data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed, device=str(ctx.device)
+    )
     plan = training.resolve(recipe)
     out.mkdir(parents=True, exist_ok=True)
     events = LearningEvents(len(of.train))

@@ -13,7 +13,19 @@ from unmemorize import Context, Ensemble, ForgetSet, audit, data, report, train
 from unmemorize import unlearn as unlearning
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_model, read_score, read_source_ids, rows_of
-from unmemorize.cli.options import Config, DataName, DataSeed, Device, ModelName, Noise, Out, Seed, Threads
+from unmemorize.cli.options import (
+    Config,
+    DataName,
+    DataSeed,
+    Device,
+    ModelName,
+    Noise,
+    Normalize,
+    Out,
+    Seed,
+    Threads,
+    ValShare,
+)
 from unmemorize.data import Data
 from unmemorize.experiment import Cell, Steps, data_summary, forget_set_summary, method, preset
 
@@ -35,6 +47,8 @@ def command(
     ensemble: Annotated[Path | None, typer.Option(help="Ensemble store: the targets of out_of_sample.")] = None,
     model_name: ModelName = None,
     noise: Noise = 0.0,
+    val_share: ValShare = 0.1,
+    normalize: Normalize = True,
     data_seed: DataSeed = 0,
     seed: Seed = 0,
     device: Device = "auto",
@@ -44,7 +58,9 @@ def command(
     """Unlearn: model.safetensors, report.html, results.json, forget_set.json and manifest.json."""
     torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed, run_dir=out / "state")
-    of = data.load(data_name, noise=noise, seed=data_seed, device=str(ctx.device))
+    of = data.load(
+        data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed, device=str(ctx.device)
+    )
     model, origin = read_model(checkpoint, of, model_name)
     model.to(ctx.device)
     forget = _forget_set(of, ids, forget_set, scores, by, plan)

@@ -18,6 +18,8 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 def load(
     name: str | Path,
     *,
+    val_share: float = VAL_SHARE,
+    normalize: bool = True,
     noise: float = 0.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -25,12 +27,15 @@ def load(
 ) -> Data:
     """Load, split and normalise a data set.
 
-    A training set that comes without a validation split gives 10% of each class for one, by a fixed seed; digits, which
-    come without a test split, first give 20% of each class for that.
+    A training set that comes without a validation split gives `val_share` of each class for one, by a fixed seed;
+    digits, which come without a test split, first give 20% of each class for that. For a model that was trained
+    elsewhere on the whole training set and on images in [0, 1], give `val_share=0` and `normalize=False`.
 
     Args:
         name: one of `NAMES`; or a folder `train/CLASS/*.png` with `test/` and optionally `val/` beside `train/`; or an
             .npz file with `x_train`, `y_train`, `x_test`, `y_test` and optionally `x_val`, `y_val`.
+        val_share: share of each class, in [0, 1).
+        normalize: centre and scale each channel by its mean and standard deviation over the training split.
         noise: share of the training labels to flip, in [0, 1].
         seed: which labels are flipped, and to what. The split does not depend on it.
         device: where the tensors are to live.
@@ -47,7 +52,8 @@ def load(
         >>> len(digits.train), len(digits.val), len(digits.test), int(digits.flipped.sum())
         (1295, 143, 359, 65)
     """
-    options: dict[str, Any] = {"noise": noise, "seed": seed, "device": device}
+    options: dict[str, Any] = {"val_share": val_share, "normalize": normalize, "noise": noise, "seed": seed}
+    options["device"] = device
     if not 0.0 <= noise <= 1.0:
         raise ValueError(f"noise: expected a share in [0, 1], got {noise}")
     text = str(name)
@@ -65,14 +71,14 @@ def load(
     raise ValueError(f"data: no data set {text!r}; known are {', '.join(NAMES)}, a folder, or an .npz file")
 
 
-def _digits(**options: Any) -> Data:
+def _digits(*, val_share: float, **options: Any) -> Data:
     """scikit-learn's handwritten digits: 1,797 images of 8 x 8 in 17 levels of grey."""
     digits = _needs("sklearn.datasets", "scikit-learn").load_digits()
     images, labels = (digits.images[:, None] / 16).astype(np.float32), digits.target.astype(np.int64)
     generator = np.random.default_rng(SPLIT_SEED)
     test = stratified(labels, DIGITS_TEST_SHARE, generator)
     rest = np.flatnonzero(~test)
-    val = rest[stratified(labels[rest], VAL_SHARE, generator)]
+    val = rest[stratified(labels[rest], val_share, generator)]
     places = {"train": np.setdiff1d(rest, val), "val": val, "test": np.flatnonzero(test)}
     return assemble("digits", {part: (images[at], labels[at], at) for part, at in places.items()}, **options)
 

@@ -18,14 +18,16 @@ def from_arrays(
     x_val: np.ndarray | None = None,
     y_val: np.ndarray | None = None,
     name: str = "arrays",
+    val_share: float = VAL_SHARE,
+    normalize: bool = True,
     noise: float = 0.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Data:
     """A data set from arrays of images and labels.
 
-    Images are scaled to [0, 1] if they are uint8 and normalised by the mean and standard deviation of each channel of
-    the training split. Without a validation split, 10% of each class of the training set becomes one, by a fixed seed.
+    Images are scaled to [0, 1] if they are uint8. For a model that was trained elsewhere on the whole training set and
+    on images of its own scale, give `val_share=0` and `normalize=False`.
 
     Args:
         x_train: (n, h, w), (n, h, w, c) with c <= 4, or (n, c, h, w); uint8 or floating, finite.
@@ -35,6 +37,9 @@ def from_arrays(
         x_val: as `x_train`, optional.
         y_val: as `y_train`, optional.
         name: for people.
+        val_share: without a validation set, this share of each class of the training set becomes one, by a fixed seed;
+            in [0, 1).
+        normalize: centre and scale each channel by its mean and standard deviation over the training split.
         noise: share of the training labels to flip to another class, in [0, 1].
         seed: which labels are flipped, and to what.
         device: where the tensors are to live.
@@ -52,13 +57,15 @@ def from_arrays(
     """
     if not 0.0 <= noise <= 1.0:
         raise ValueError(f"noise: expected a share in [0, 1], got {noise}")
+    if not 0.0 <= val_share < 1.0:
+        raise ValueError(f"val_share: expected a share in [0, 1), got {val_share}")
     if (x_val is None) != (y_val is None):
         raise ValueError("x_val, y_val: give both or neither")
     images, test_images = _images(x_train, "x_train"), _images(x_test, "x_test")
     labels, test_labels = _labels(y_train, images, "y_train"), _labels(y_test, test_images, "y_test")
     positions = np.arange(len(images))
     if x_val is None or y_val is None:
-        val = stratified(labels, VAL_SHARE, np.random.default_rng(SPLIT_SEED))
+        val = stratified(labels, val_share, np.random.default_rng(SPLIT_SEED))
         parts = {
             "train": (images[~val], labels[~val], positions[~val]),
             "val": (images[val], labels[val], positions[val]),
@@ -70,13 +77,14 @@ def from_arrays(
             "val": (val_images, _labels(y_val, val_images, "y_val"), np.arange(len(val_images))),
         }
     parts["test"] = (test_images, test_labels, np.arange(len(test_images)))
-    return assemble(name, parts, noise=noise, seed=seed, device=device)
+    return assemble(name, parts, normalize=normalize, noise=noise, seed=seed, device=device)
 
 
 def assemble(
     name: str,
     parts: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
     *,
+    normalize: bool = True,
     noise: float = 0.0,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -91,9 +99,7 @@ def assemble(
     n_classes = int(max(labels.max(initial=0) for _, labels, _ in parts.values())) + 1
     if n_classes < 2:
         raise ValueError(f"{name}: expected at least 2 classes, every label is 0")
-    mean = images.mean(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0].astype(np.float32)
-    scale = images.std(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0].astype(np.float32)
-    scale[scale == 0] = 1.0  # a channel that is the same everywhere
+    mean, scale = channel_statistics(images) if normalize else (np.float32(0), np.float32(1))
     taught = {"train": flip(true_labels, noise, n_classes, np.random.default_rng(seed))}
 
     def examples(part: str) -> Examples:
@@ -106,6 +112,14 @@ def assemble(
         )
 
     return Data(name, examples("train"), examples("val"), examples("test"), n_classes, true_labels)
+
+
+def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, float32 (c, 1, 1) each; 1 for one that is the same everywhere."""
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0].astype(np.float32)
+    scale = images.std(axis=(0, 2, 3), dtype=np.float64, keepdims=True)[0].astype(np.float32)
+    scale[scale == 0] = 1.0
+    return mean, scale
 
 
 def stratified(labels: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:

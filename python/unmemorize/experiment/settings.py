@@ -37,6 +37,8 @@ class Settings:
     data: str = "digits"
     noise: float = 0.05  # share of training labels flipped
     data_seed: int = 0  # draws the flips
+    val_share: float = 0.1
+    normalize: bool = True
     recipe: str = "digits"
     preset: str = "digits"  # tuned hyper-parameters
     seed: int = 0

@@ -26,19 +26,20 @@ FORGET_SET = "exact"  # the one set that every method and oracle forgets
 
 
 @cache
-def load_data(name: str, noise: float, seed: int) -> Data:
-    """`data.load`, once a process."""
-    return data.load(name, noise=noise, seed=seed)
-
-
 def data_of(settings: Settings) -> Data:
-    """The data set of an experiment, its labels flipped."""
-    return load_data(settings.data, settings.noise, settings.data_seed)
+    """The data set of an experiment, its labels flipped; loaded once a process."""
+    return data.load(
+        settings.data,
+        val_share=settings.val_share,
+        normalize=settings.normalize,
+        noise=settings.noise,
+        seed=settings.data_seed,
+    )
 
 
 def recipe_of(settings: Settings) -> Recipe:
     """The training recipe of an experiment."""
-    return train.RECIPES[settings.recipe]
+    return train.resolve(settings.recipe)
 
 
 def forget_set_of(folder: str, name: str) -> ForgetSet:
