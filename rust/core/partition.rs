@@ -182,11 +182,23 @@ const HISTOGRAMS: usize = 64; // at most, of 256 kB each
 /// A histogram of the keys' leading digits tells which digits hold a rank; only examples with these are sorted.
 fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], threads: &Threads) -> Vec<(u64, usize)> {
     let digit = |i: usize| (key(i) >> (u64::BITS - DIGIT)) as usize;
-    let mut wanted = vec![false; 1 << DIGIT];
-    let mut places = Vec::new(); // of each rank among the examples with wanted digits
+    let (wanted, places) = if n <= CHUNK {
+        (vec![true; 1 << DIGIT], ranks.iter().copied().filter(|&rank| rank < n).collect())
+    } else {
+        digits_with(ranks, &histogram(n, &digit, threads))
+    };
+    let of_chunk = |ids: Range<usize>| ids.filter(|&i| wanted[digit(i)]).map(|i| (key(i), i)).collect::<Vec<_>>();
+    let mut candidates = threads.map_chunks(n, CHUNK, of_chunk).concat();
+    threads.sort_by(&mut candidates, Ord::cmp);
+    places.into_iter().map(|place| candidates[place]).collect()
+}
+
+/// Which digits hold a rank, and the place of each rank among the examples with these digits.
+fn digits_with(ranks: &[usize], histogram: &[usize]) -> (Vec<bool>, Vec<usize>) {
+    let (mut wanted, mut places) = (vec![false; histogram.len()], Vec::new());
     let (mut passed, mut skipped) = (0, 0);
     let mut ranks = ranks.iter().copied().peekable();
-    for (d, count) in histogram(n, &digit, threads).into_iter().enumerate() {
+    for (d, &count) in histogram.iter().enumerate() {
         while let Some(rank) = ranks.next_if(|&rank| rank < passed + count) {
             wanted[d] = true;
             places.push(rank - skipped);
@@ -194,10 +206,7 @@ fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], thr
         passed += count;
         skipped += if wanted[d] { 0 } else { count };
     }
-    let of_chunk = |ids: Range<usize>| ids.filter(|&i| wanted[digit(i)]).map(|i| (key(i), i)).collect::<Vec<_>>();
-    let mut candidates = threads.map_chunks(n, CHUNK, of_chunk).concat();
-    threads.sort_by(&mut candidates, Ord::cmp);
-    places.into_iter().map(|place| candidates[place]).collect()
+    (wanted, places)
 }
 
 /// How often each leading digit occurs.

@@ -1,0 +1,147 @@
+//! Properties of `unmemorize::rank` and of the bootstrap: a statistic of counts is that of the repeated data.
+
+use proptest::prelude::*;
+use unmemorize::parallel::Threads;
+use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks};
+use unmemorize::resample::{Bootstrap, Interval, Mean, Median, Statistic, counts};
+
+#[allow(clippy::float_cmp)] // all the same
+fn pearson(x: &[f64], y: &[f64]) -> f64 {
+    let n = x.len() as f64;
+    let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let sum = |a: &[f64], ma: f64, b: &[f64], mb: f64| a.iter().zip(b).map(|(a, b)| (a - ma) * (b - mb)).sum::<f64>();
+    let constant = |a: &[f64]| a.iter().all(|v| *v == a[0]);
+    if constant(x) || constant(y) {
+        return f64::NAN;
+    }
+    sum(x, mx, y, my) / (sum(x, mx, x, mx) * sum(y, my, y, my)).sqrt()
+}
+
+#[allow(clippy::float_cmp)] // ties
+fn ranks(x: &[f64]) -> Vec<f64> {
+    let rank = |v: &f64| {
+        let (below, equal) = (x.iter().filter(|w| *w < v).count(), x.iter().filter(|w| *w == v).count());
+        below as f64 + (equal + 1) as f64 / 2.0
+    };
+    x.iter().map(rank).collect()
+}
+
+fn kendall(x: &[f64], y: &[f64]) -> f64 {
+    let sign = |a: f64, b: f64| f64::from(i8::from(a > b) - i8::from(a < b));
+    let (mut s, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for i in 0..x.len() {
+        for j in 0..i {
+            let (a, b) = (sign(x[i], x[j]), sign(y[i], y[j]));
+            s += a * b;
+            xx += a * a;
+            yy += b * b;
+        }
+    }
+    if xx > 0.0 && yy > 0.0 { s / f64::sqrt(xx * yy) } else { f64::NAN }
+}
+
+fn median(x: &[f64]) -> f64 {
+    let mut x = x.to_vec();
+    x.sort_by(f64::total_cmp);
+    f64::midpoint(x[(x.len() - 1) / 2], x[x.len() / 2])
+}
+
+fn repeat(x: &[f64], counts: &[u32]) -> Vec<f64> {
+    x.iter().zip(counts).flat_map(|(&v, &c)| std::iter::repeat_n(v, c as usize)).collect()
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-9
+}
+
+fn of<S: Statistic>(statistic: &S, counts: &[u32]) -> f64 {
+    statistic.of(counts, &mut S::Scratch::default())
+}
+
+fn pairs() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
+    let value = || prop_oneof![(-3_i8..4).prop_map(f64::from), -100.0..100.0];
+    prop::collection::vec((value(), value()), 2..40).prop_map(|pairs| pairs.into_iter().unzip())
+}
+
+proptest! {
+    #[test]
+    fn a_statistic_of_counts_is_that_of_the_repeated_data((x, y) in pairs(), seed: u64, b in 0_u64..100) {
+        let one = &Threads::one();
+        let drawn = counts(x.len(), seed, b);
+        prop_assert_eq!(drawn.iter().sum::<u32>() as usize, x.len());
+        let (rx, ry) = (repeat(&x, &drawn), repeat(&y, &drawn));
+        prop_assert!(close(of(&Pearson::new(&x, &y, one).unwrap(), &drawn), pearson(&rx, &ry)));
+        prop_assert!(close(of(&Spearman::new(&x, &y, one).unwrap(), &drawn), pearson(&ranks(&rx), &ranks(&ry))));
+        prop_assert!(close(of(&Kendall::new(&x, &y, one).unwrap(), &drawn), kendall(&rx, &ry)));
+        prop_assert!(close(of(&Mean::new(&x, one).unwrap(), &drawn), rx.iter().sum::<f64>() / rx.len() as f64));
+        prop_assert!(close(of(&Median::new(&x, one).unwrap(), &drawn), median(&rx)));
+    }
+
+    #[test]
+    fn average_ranks_are_counted((x, _) in pairs(), threads in 1_usize..4) {
+        prop_assert_eq!(average_ranks(&x, &Threads::new(threads).unwrap()).unwrap(), ranks(&x));
+    }
+
+    #[test]
+    fn intervals_are_in_order((x, y) in pairs(), seed: u64, level in 0.01..0.99) {
+        let one = &Threads::one();
+        let Interval { low, high, .. } = Bootstrap { level, resamples: 20, seed }.of(&Spearman::new(&x, &y, one).unwrap(), one);
+        prop_assert!(low.is_nan() && high.is_nan() || (-1.0 <= low && low <= high && high <= 1.0));
+    }
+}
+
+fn waves(n: u32) -> (Vec<f64>, Vec<f64>) {
+    let x: Vec<f64> = (0..n).map(|i| (f64::from(i * i % 1009) * 0.7).sin()).collect();
+    let y = x.iter().zip(0_u32..).map(|(x, i)| x + (f64::from(i) * 1.3).cos()).collect();
+    (x, y)
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    let (x, y) = waves(5000);
+    let bootstrap = Bootstrap { level: 0.95, resamples: 100, seed: 3 };
+    let bits = |i: Interval| [i.value, i.low, i.high].map(f64::to_bits);
+    let all = |threads: &Threads| {
+        [
+            bits(bootstrap.of(&Pearson::new(&x, &y, threads).unwrap(), threads)),
+            bits(bootstrap.of(&Spearman::new(&x, &y, threads).unwrap(), threads)),
+            bits(bootstrap.of(&Kendall::new(&x, &y, threads).unwrap(), threads)),
+            bits(bootstrap.of(&Mean::new(&x, threads).unwrap(), threads)),
+            bits(bootstrap.of(&Median::new(&x, threads).unwrap(), threads)),
+        ]
+    };
+    let one = all(&Threads::one());
+    for count in 2..=8 {
+        assert_eq!(all(&Threads::new(count).unwrap()), one, "{count} threads");
+    }
+}
+
+#[test]
+fn without_resamples_there_is_no_interval() {
+    let (x, y) = waves(10);
+    let one = &Threads::one();
+    let found = Bootstrap { level: 0.9, resamples: 0, seed: 0 }.of(&Pearson::new(&x, &y, one).unwrap(), one);
+    assert!(found.value.is_finite() && found.low.is_nan() && found.high.is_nan());
+}
+
+#[test]
+fn a_million_pairs_in_one_order_correlate_perfectly() {
+    let x: Vec<f64> = (0..1_000_000).map(f64::from).collect();
+    let one = &Threads::one();
+    let ones = vec![1; x.len()];
+    assert!((of(&Spearman::new(&x, &x, one).unwrap(), &ones) - 1.0).abs() < 1e-12);
+    assert!((of(&Kendall::new(&x, &x, one).unwrap(), &ones) - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let one = &Threads::one();
+    let error = |x: &[f64], y: &[f64]| Pearson::new(x, y, one).unwrap_err().to_string();
+    assert_eq!(error(&[], &[]), "x, y: a correlation needs 2 to 4294967295 pairs, got 0");
+    assert_eq!(error(&[1.0, 2.0], &[1.0]), "y: expected 2 values to match x, got 1");
+    assert_eq!(error(&[1.0, 2.0], &[1.0, f64::INFINITY]), "y: the value at position 1 is infinite");
+    let nan = "x: 1 of 2 values are NaN, the first at position 0; leave them out first";
+    assert_eq!(error(&[f64::NAN, 2.0], &[1.0, 2.0]), nan);
+    assert_eq!(Spearman::new(&[f64::NAN, 2.0], &[1.0, 2.0], one).unwrap_err().to_string(), nan);
+    assert!(Median::new(&[f64::NAN], one).is_err() && Mean::new(&[f64::NAN], one).is_err());
+}
