@@ -14,6 +14,7 @@ import pytest
 from same_results import differences
 from unmemorize import experiment, models, report, train
 from unmemorize.experiment import Experiment, Settings, method, preset, presets, summarize
+from unmemorize.experiment.tuning import OBJECTIVE
 
 TINY = Settings(models=10, runs=2, size=30, algorithms=("fine_tune",))
 
@@ -35,7 +36,7 @@ def test_every_method_of_a_preset_had_the_same_budget() -> None:
     for name in presets():
         study = preset(name)["study"]
         assert study["trials"] >= 1
-        assert study["objective"] == "ToW ↑ against retrained models (oracle-tuned)"
+        assert study["objective"] == OBJECTIVE
 
 
 def test_unknown_names_list_the_known() -> None:

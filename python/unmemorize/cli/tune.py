@@ -12,7 +12,7 @@ from unmemorize.cli import manifest
 from unmemorize.cli.options import Config, Out, Seed, Workers
 from unmemorize.cli.stages import Stages
 from unmemorize.experiment import Settings
-from unmemorize.experiment.tuning import Tuning, write_preset
+from unmemorize.experiment.tuning import OBJECTIVE, Tuning, write_preset
 
 
 def command(
@@ -36,7 +36,7 @@ def command(
         stages.begin("search", len(study.cells))
         found = study.search()
     about = {
-        "objective": "ToW ↑ against retrained models (oracle-tuned)",
+        "objective": OBJECTIVE,
         "trials": trials,
         "runs": runs,
         "seed": seed,

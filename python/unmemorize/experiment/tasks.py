@@ -90,7 +90,8 @@ def reference(folder: str, index: int) -> dict[str, Any]:
     member = _design(len(of.train), settings.models, settings.ratio, settings.seed_of("design"))[index]
     subset = of.train.subset(np.flatnonzero(member))
     seed = settings.seed_of("reference", index)
-    model, seconds = _fit(settings, of, subset, seed)
+    events = LearningEvents(len(of.train))
+    model, seconds = _fit(settings, of, subset, seed, events)
     ctx = _context(settings, "evaluate", index)
     logits, test_logits = ctx.logits(model, of.train), ctx.logits(model, of.test)
     correct = (logits.argmax(1) == of.train.labels).cpu().numpy()
@@ -100,6 +101,7 @@ def reference(folder: str, index: int) -> dict[str, Any]:
         (test_logits.argmax(1) == of.test.labels).cpu().numpy(),
         phi=log_odds(logits, of.train.labels),
         probs=logits.softmax(1).cpu().numpy(),
+        events=events,
         key=f"reference-{index:05d}",
         meta={"seed": seed, "seconds": seconds},
     )
