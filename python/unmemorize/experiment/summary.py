@@ -56,7 +56,7 @@ def data_summary(of: Data, noise: float = 0.0) -> DataSummary:
 
 def forget_set_summary(name: str, forget_set: ForgetSet, of: Data) -> ForgetSetSummary:
     """A manifest with some images of each stratum, the most memorized first."""
-    rule = ", ".join(f"{key} {value}" for key, value in forget_set.rule.items())
+    rule = ", ".join(f"{key} {str(value)[:16]}" for key, value in forget_set.rule.items())
     strata = tuple(_stratum(forget_set, k, of) for k in range(len(forget_set.names)))
     return ForgetSetSummary(name, rule, forget_set.hash, strata)
 
@@ -137,7 +137,8 @@ def _notes(study: Experiment, found: Found) -> tuple[str, ...]:
     return (
         "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by the proxy; every method "
         "is judged on the strata of the exact score.",
-        f"Runs: the {study.settings.runs} runs of a method differ in the original, the unlearning and the attack.",
+        f"Runs: the {study.settings.runs} runs of a method differ in the original and in the unlearning; the attack on "
+        "each meets the same members.",
         f"Hyper-parameters: preset {study.settings.preset!r}, {tuned['objective']}, {tuned['trials']} trials for each "
         f"method on {tuned['runs']} runs with seed {tuned['seed']}, whose flips and models are not those shown here.",
         f"Run times hold the unlearning alone. The {study.settings.models} subset models that the exact scores and the "

@@ -67,7 +67,8 @@ def original(folder: str, index: int) -> dict[str, Any]:
     ctx = _context(settings, "evaluate", index)
     home = Path(folder) / "original"
     home.mkdir(exist_ok=True)
-    train.save_checkpoint(checkpoint(folder, index), model, model=recipe_of(settings).model, recipe=settings.recipe)
+    origin = {"model": recipe_of(settings).model, "recipe": settings.recipe, "data_hash": of.hash}
+    train.save_checkpoint(checkpoint(folder, index), model, **origin, seed=settings.seed_of("original", index))
     events.save(home / f"events-{index}.safetensors")
     return {
         "seconds": seconds,
@@ -126,6 +127,7 @@ def unlearned(folder: str, index: int, cell: dict[str, str], steps: list[dict[st
     which = Cell(**cell)
     store = Ensemble.open(Path(folder) / "ensemble") if which.algorithm == "out_of_sample" else None
     algorithm = method(which, steps, ensemble=store, seed=settings.seed_of("shuffle", index))
+    _warm_up(settings)
     forget_set = forget_set_of(folder, FORGET_SET)
     refined = forget_set_of(folder, f"{FORGET_SET}-by-{which.scores}") if which.scores == settings.proxy else forget_set
     done = unlearn.run(
@@ -148,6 +150,16 @@ def _design(n: int, models_: int, ratio: float, seed: int) -> np.ndarray:
     return balanced(n, models_, ratio, seed)
 
 
+@cache
+def _warm_up(settings: Settings) -> None:
+    """One step, once a process: the first of each shape compiles its kernels, which is no part of what is timed."""
+    of, recipe = data_of(settings), recipe_of(settings)
+    model, ctx = models.build(recipe.model, of, seed=0), Context(progress=False)
+    for size in (recipe.batch_size, ctx.batch_size):
+        batch = of.train.take(range(min(size, len(of.train))))
+        ctx.step(ctx.sgd(model, lr=1e-3), ctx.loss(model, batch))
+
+
 def _context(settings: Settings, role: str, index: int) -> Context:
     return Context(seed=settings.seed_of(role, index), progress=False)
 
@@ -157,6 +169,7 @@ def _fit(
 ) -> tuple[nn.Module, float]:
     """A model trained from scratch on `examples`, and the wall seconds it took."""
     recipe = recipe_of(settings)
+    _warm_up(settings)
     start = perf_counter()
     model = models.build(recipe.model, of, seed=seed)
     train.fit(model, examples, recipe, Context(seed=seed, progress=False), events=events)
