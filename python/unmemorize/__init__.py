@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unmemorize import audit, data, engine, experiment, models, report, stats, train, unlearn
+    from unmemorize import audit, data, engine, ensemble, experiment, models, proxies, report, stats, train, unlearn
     from unmemorize.audit.evaluate import evaluate
     from unmemorize.bits import BitMatrix
     from unmemorize.data import Data, Examples
@@ -33,12 +33,14 @@ _HOME = {  # public name -> its module; None: the name is a module itself
     "audit": None,
     "data": None,
     "engine": None,
+    "ensemble": None,
     "evaluate": "audit",
     "experiment": None,
     "influence": "ensemble",
     "influence_topk": "ensemble",
     "memorization": "ensemble",
     "models": None,
+    "proxies": None,
     "report": None,
     "stats": None,
     "strata": "partition",
@@ -61,12 +63,14 @@ __all__ = [
     "audit",
     "data",
     "engine",
+    "ensemble",
     "evaluate",
     "experiment",
     "influence",
     "influence_topk",
     "memorization",
     "models",
+    "proxies",
     "report",
     "stats",
     "strata",

@@ -387,7 +387,15 @@ def test_terminal_table_fits_80_columns():
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.0213, "21 ms"), (0.42, "0.42 s"), (7.31, "7.3 s"), (41.2, "41 s"), (192, "3 min 12 s"), (7500, "2 h 05 min")],
+    [
+        (0.0213, "21 ms"),
+        (0.42, "0.42 s"),
+        (7.31, "7.3 s"),
+        (41.2, "41 s"),
+        (192, "3 min 12 s"),
+        (7500, "2 h 05 min"),
+        (-1.5, "−1.5 s"),
+    ],
 )
 def test_durations(seconds, shown):
     assert text.duration(seconds) == shown
