@@ -1,7 +1,5 @@
 """The one training loop."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -10,14 +8,12 @@ from torch.optim import Optimizer
 from unmemorize.data import Examples, augment
 from unmemorize.train.context import Context
 from unmemorize.train.recipes import Recipe, resolve
+from unmemorize.train.recorder import Recorder
 from unmemorize.train.resume import Resume, identity
-
-if TYPE_CHECKING:
-    from unmemorize.events import LearningEvents
 
 
 def fit(
-    model: nn.Module, examples: Examples, recipe: str | Recipe, ctx: Context, *, events: "LearningEvents | None" = None
+    model: nn.Module, examples: Examples, recipe: str | Recipe, ctx: Context, *, events: Recorder | None = None
 ) -> nn.Module:
     """Train `model` in place on `examples`.
 
@@ -29,8 +25,9 @@ def fit(
         examples: what to train on.
         recipe: a name from `RECIPES`, or a `Recipe`.
         ctx: device, precision, seed, progress.
-        events: records what the model says of each example: in mode "train" from the forward pass of the training step
-            itself, in mode "eval" from one pass over the examples, not augmented, after each epoch.
+        events: `LearningEvents`, or another `Recorder` of what the model says of each example: in mode "train" from the
+            forward pass of the training step itself, in mode "eval" from one pass over the examples, not augmented,
+            after each epoch.
 
     Returns:
         The same model, in eval mode.
@@ -72,7 +69,7 @@ def _epoch(
     recipe: Recipe,
     ctx: Context,
     optimizer: Optimizer,
-    events: "LearningEvents | None",
+    events: Recorder | None,
     epoch: int,
 ) -> None:
     model.train()

@@ -3,7 +3,6 @@
 import hashlib
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,7 @@ from unmemorize.data import Examples
 from unmemorize.train.checkpoint import read_tensors, write_tensors
 from unmemorize.train.context import Context
 from unmemorize.train.recipes import Recipe
-
-if TYPE_CHECKING:
-    from unmemorize.events import LearningEvents
+from unmemorize.train.recorder import Recorder
 
 STATE = "state.safetensors"  # written last: its epoch names the learning events that belong to it
 
@@ -32,7 +29,7 @@ class Resume:
         ctx: Context,
         model: nn.Module,
         optimizer: Optimizer,
-        events: "LearningEvents | None",
+        events: Recorder | None,
         identity: str,
     ) -> None:
         assert ctx.run_dir is not None
@@ -97,11 +94,9 @@ class Resume:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
 
 
-def identity(
-    model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context, events: "LearningEvents | None"
-) -> str:
+def identity(model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context, events: Recorder | None) -> str:
     """SHA-256 over all that the result of a training follows from."""
-    recorded = events.mode if events is not None else None
+    recorded = (type(events).__name__, events.mode) if events is not None else None
     digest = hashlib.sha256(f"{recipe.hash} {ctx.dtype} {recorded}".encode())
     given = (examples.images, examples.labels, examples.ids, ctx.generator.get_state())
     for tensor in (*given, *model.state_dict().values()):
