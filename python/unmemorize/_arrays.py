@@ -108,11 +108,13 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     return _exact(array, np.float64)
 
 
-def count(x: object, name: str, least: int = 1) -> int:
-    """An integer of at least ``least``."""
+def count(x: object, name: str, least: int = 1, most: int = sys.maxsize) -> int:
+    """An integer from ``least`` to ``most``."""
     value = operator.index(x)  # type: ignore[arg-type]
-    if not least <= value <= sys.maxsize:
+    if value < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
+    if value > most:
+        raise ValueError(f"{name}: expected at most {most}, got {value}")
     return value
 
 

@@ -54,7 +54,7 @@ class BitMatrix:
         """
         if packed.ndim != 2 or packed.dtype != np.uint8:
             raise ValueError(f"packed: expected uint8 of shape (T, bytes), got {packed.dtype} of shape {packed.shape}")
-        return cls(_core.BitMatrix.from_packed(np.ascontiguousarray(packed), columns))
+        return cls(_core.BitMatrix.from_packed(np.ascontiguousarray(packed), _arrays.count(columns, "columns", 0)))
 
     def packed(self) -> NDArray[np.uint8]:
         """The inverse of `from_packed`: uint8 (T, ceil(n / 8)), the first column in the lowest bit."""

@@ -1,6 +1,5 @@
 """Learning events: what one training run says about every example, gathered while it runs."""
 
-import operator
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal, Self, cast
@@ -26,6 +25,7 @@ PROXIES = {
 }
 """Name of each statistic, and the sign that turns it to higher = more memorized."""
 
+_LAST_EPOCH = 2**31 - 2
 _PENDING_BYTES = 64 << 20  # of logits that may wait on the device
 
 
@@ -110,7 +110,7 @@ class LearningEvents:
                 back or is given in some updates only.
         """
         if epoch is not None:
-            epoch = operator.index(epoch)
+            epoch = _arrays.count(epoch, "epoch", 0, _LAST_EPOCH)
         if _arrays.on_device(logits):
             self._queue(ids, logits, labels, epoch)
             return

@@ -71,9 +71,10 @@ impl BitMatrix {
     /// # Errors
     /// If `packed` has not `rows` times as many bytes as `columns` bits need, or sets bits beyond the last column.
     pub fn from_packed(packed: &[u8], rows: usize, columns: usize) -> Result<Self, Error> {
-        let mut matrix = Self::zeros(rows, columns)?;
         let bytes = columns.div_ceil(8);
-        Error::check_length("packed", packed.len(), rows * bytes, "rows * bytes of a row")?;
+        let expected = rows.checked_mul(bytes).ok_or(Error::TooLarge { name: "packed", shape: (rows, columns) })?;
+        Error::check_length("packed", packed.len(), expected, "rows * bytes of a row")?;
+        let mut matrix = Self::zeros(rows, columns)?;
         if bytes == 0 {
             return Ok(matrix);
         }

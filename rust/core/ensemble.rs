@@ -16,6 +16,8 @@ pub mod out_of_sample;
 
 /// Words of 64 examples that one piece of work covers: a cache line of every row.
 const WORDS: usize = 8;
+/// More random halvings than this are taken for a slip.
+const MAX_SPLITS: usize = 100_000;
 
 /// Memorization of each example, its standard error, and from how many models.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -74,7 +76,7 @@ pub fn c_score(member: &BitMatrix, correct: &BitMatrix, threads: &Threads) -> Re
 /// where fewer than 2 examples or no variation are left, and the least number of examples that a halving had.
 ///
 /// # Errors
-/// If the shapes differ, there are fewer than 4 models, or `splits` is 0.
+/// If the shapes differ, there are fewer than 4 models, or `splits` is 0 or more than 100,000.
 pub fn reliability(
     member: &BitMatrix,
     correct: &BitMatrix,
@@ -87,8 +89,8 @@ pub fn reliability(
     if models < 4 {
         return Err(Error::Halves { models });
     }
-    if splits == 0 {
-        return Err(Error::NoSplits);
+    if !(1..=MAX_SPLITS).contains(&splits) {
+        return Err(Error::Splits { most: MAX_SPLITS, got: splits });
     }
     let all = counts(member, correct, None, threads)?;
     let halvings = threads.map(splits, |split| {

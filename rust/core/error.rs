@@ -66,10 +66,26 @@ pub enum Error {
     Models { name: &'static str, expected: usize, got: usize },
     #[error("member: a split into two halves needs at least 4 models, got {models}")]
     Halves { models: usize },
-    #[error("splits: expected at least 1, got 0")]
-    NoSplits,
+    #[error("splits: expected 1 to {most}, got {got}")]
+    Splits { most: usize, got: usize },
     #[error("probs: expected probabilities in [0, 1], got {value} for example {id}")]
     Probability { value: f64, id: usize },
+
+    #[error("{name}: NaN, infinite or above 1e150 in size for model {model}, example {id}")]
+    Phi { name: &'static str, model: usize, id: usize },
+    #[error("phi: all {side} models say the same of every example; give log-odds, not 0/1 correctness")]
+    Constant { side: &'static str },
+    #[error("members: expected at least 1 member and 1 other, 4294967295 together at most, got {members} and {others}")]
+    Members { members: usize, others: usize },
+    #[error("{name}: expected probabilities in {expected}, got {value} at position {id}")]
+    NotProbability { name: &'static str, expected: &'static str, value: f64, id: usize },
+    #[error("population_target: expected at least 1 value, got 0")]
+    NoPopulation,
+    #[error(
+        "not available from {unlearned} unlearned and {oracle} oracle models: expected at least {least} of each; \
+         with fewer it is noise"
+    )]
+    FewModels { least: usize, unlearned: usize, oracle: usize },
 
     #[error("{path}: {problem}")]
     Damaged { path: String, problem: String },

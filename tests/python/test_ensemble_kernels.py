@@ -167,6 +167,7 @@ PROBS = np.full((4, 3, 2), 0.5)
         (lambda: influence_topk(FOUR, FOUR, 1.5), TypeError, "integer"),
         (lambda: reliability(FOUR[:3], FOUR[:3]), ValueError, "needs at least 4 models, got 3"),
         (lambda: reliability(FOUR, FOUR, splits=0), ValueError, "splits: expected at least 1, got 0"),
+        (lambda: reliability(FOUR, FOUR, splits=2**62), ValueError, "splits: expected 1 to 100000, got"),
         (lambda: reliability(FOUR, FOUR, seed=-1), ValueError, "seed: expected 0 to"),
         (lambda: memorization(FOUR, FOUR, n_threads=0), ValueError, "n_threads: expected 1 to 1024, got 0"),
         (

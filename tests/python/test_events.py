@@ -233,8 +233,10 @@ def test_bad_epochs_and_sizes():
     events.update(IDS, LOGITS, LABELS, epoch=3)
     with pytest.raises(ValueError, match="example 0 was already seen in epoch 3, which is after epoch 2"):
         events.update(IDS, LOGITS, LABELS, epoch=2)
-    with pytest.raises(ValueError, match="epoch: expected 0 to 2147483646, got -1"):
+    with pytest.raises(ValueError, match="epoch: expected at least 0, got -1"):
         events.update(IDS, LOGITS, LABELS, epoch=-1)
+    with pytest.raises(ValueError, match=f"epoch: expected at most 2147483646, got {2**70}"):
+        events.update(IDS, LOGITS, LABELS, epoch=2**70)
     with pytest.raises(ValueError, match="give epoch= in every update or in none"):
         events.update(IDS, LOGITS, LABELS)
     with pytest.raises(TypeError):
@@ -243,8 +245,9 @@ def test_bad_epochs_and_sizes():
         LearningEvents(-1)
     with pytest.raises(ValueError, match="mode: expected 'train' or 'eval', got 'test'"):
         LearningEvents(3, mode="test")
-    with pytest.raises(ValueError, match="n_examples: not enough memory for"):
-        LearningEvents(2**58)
+    for n in (2**58, 2**62):
+        with pytest.raises(ValueError, match=f"n_examples: not enough memory for {n}"):
+            LearningEvents(n)
     for n_threads in (0, 1025, -1):
         with pytest.raises(ValueError, match=f"n_threads: expected 1 to 1024, got {n_threads}"):
             events.update(IDS, LOGITS, LABELS, epoch=4, n_threads=n_threads)
