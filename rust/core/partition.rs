@@ -3,8 +3,6 @@
 //! Everything here is one idea: examples have a total order, by score and then by id, and are cut at given ranks of it.
 //! A cut needs selection only, not a sort, and is the same for any number of threads because the order is total.
 
-use std::ops::Range;
-
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::resample::SplitMix64;
@@ -20,13 +18,15 @@ pub fn key<T: Into<f64>>(score: T) -> u64 {
 }
 
 /// Refuses NaN, naming how many there are and the first.
-pub(crate) fn no_nan<T: Score>(name: &'static str, values: &[T]) -> Result<(), Error> {
+pub(crate) fn no_nan<T: Score>(name: &'static str, values: &[T], threads: &Threads) -> Result<(), Error> {
     let is_nan = |v: &T| (*v).into().is_nan();
-    let count = values.iter().filter(|v| is_nan(v)).count();
-    match values.iter().position(is_nan) {
-        None => Ok(()),
-        Some(first) => Err(Error::NotANumber { name, count, len: values.len(), first }),
+    let any = threads.map_chunks(values.len(), CHUNK, |ids| values[ids].iter().fold(false, |any, v| any | is_nan(v)));
+    if !any.contains(&true) {
+        return Ok(());
     }
+    let count = values.iter().filter(|v| is_nan(v)).count();
+    let first = values.iter().position(is_nan).unwrap_or_default();
+    Err(Error::NotANumber { name, count, len: values.len(), first })
 }
 
 /// The ids in the order of their scores, ties by id. 16 bytes a score beside the result.
@@ -34,7 +34,7 @@ pub(crate) fn no_nan<T: Score>(name: &'static str, values: &[T]) -> Result<(), E
 /// # Errors
 /// NaN.
 pub fn argsort<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<usize>, Error> {
-    no_nan("score", scores)?;
+    no_nan("score", scores, threads)?;
     Ok(sorted(scores, threads).into_iter().map(|(_, id)| id).collect())
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn sorted<T: Score>(scores: &[T], threads: &Threads) -> Vec<(u64, usi
 /// # Errors
 /// NaN; k outside 1..=n.
 pub fn strata<T: Score>(scores: &[T], k: usize, threads: &Threads) -> Result<Vec<i64>, Error> {
-    no_nan("score", scores)?;
+    no_nan("score", scores, threads)?;
     Ok(cut(scores.len(), &|i| key(scores[i]), &starts(scores.len(), k)?, threads))
 }
 
@@ -69,7 +69,7 @@ pub fn strata_within<T: Score>(
     threads: &Threads,
 ) -> Result<Vec<i64>, Error> {
     Error::check_length("by", group.len(), scores.len(), "score")?;
-    no_nan("score", scores)?;
+    no_nan("score", scores, threads)?;
     let mut members = vec![Vec::new(); groups];
     for (id, &g) in group.iter().enumerate() {
         let of_group = usize::try_from(g).ok().and_then(|g| members.get_mut(g));
@@ -91,7 +91,7 @@ pub fn strata_within<T: Score>(
 /// # Errors
 /// NaN; more than there are.
 pub fn lowest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
-    no_nan("score", scores)?;
+    no_nan("score", scores, threads)?;
     first(scores.len(), &|i| key(scores[i]), size, threads)
 }
 
@@ -101,7 +101,7 @@ pub fn lowest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result<
 /// # Errors
 /// NaN; more than there are.
 pub fn highest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
-    no_nan("score", scores)?;
+    no_nan("score", scores, threads)?;
     let n = scores.len();
     let rest = n.checked_sub(size).ok_or(Error::TooFew { wanted: size, n })?;
     Ok(in_part(&cut(n, &|i| key(scores[i]), &[rest], threads), 1, threads))
@@ -112,8 +112,8 @@ pub fn highest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result
 /// # Errors
 /// NaN; more than there are.
 pub fn nearest<T: Score>(scores: &[T], value: f64, size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
-    no_nan("score", scores)?;
-    no_nan("value", &[value])?;
+    no_nan("score", scores, threads)?;
+    no_nan("value", &[value], threads)?;
     let distance = |s: f64| if s.to_bits() == value.to_bits() { 0.0 } else { (s - value).abs() }; // inf - inf is NaN
     first(scores.len(), &|i| key(distance(scores[i].into())), size, threads)
 }
@@ -179,34 +179,55 @@ const HISTOGRAMS: usize = 64; // at most, of 256 kB each
 
 /// (key, id) of the example at each of the ascending ranks of the order by (key, id); ranks past the end are left out.
 ///
-/// A histogram of the keys' leading digits tells which digits hold a rank; only examples with these are sorted.
+/// A histogram of the keys' leading digits tells which digits hold a rank; only examples with these are sorted. Each
+/// digit is sorted alone: one that holds ties only, as 0 often does, is in order already.
 fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], threads: &Threads) -> Vec<(u64, usize)> {
     let digit = |i: usize| (key(i) >> (u64::BITS - DIGIT)) as usize;
-    let (wanted, places) = if n <= CHUNK {
-        (vec![true; 1 << DIGIT], ranks.iter().copied().filter(|&rank| rank < n).collect())
-    } else {
-        digits_with(ranks, &histogram(n, &digit, threads))
+    let wanted = if n <= CHUNK { Wanted::all(n, ranks) } else { Wanted::of(&histogram(n, &digit, threads), ranks) };
+    let chunks = threads.map_chunks(n, CHUNK, |ids| {
+        let mut found = vec![Vec::new(); wanted.ranks.len()];
+        for i in ids {
+            if let Some(found) = found.get_mut(wanted.slots[digit(i)]) {
+                found.push((key(i), i));
+            }
+        }
+        found
+    });
+    let of_slot = |(slot, ranks): (usize, &Vec<usize>)| {
+        let mut found: Vec<(u64, usize)> = chunks.iter().flat_map(|chunk| &chunk[slot]).copied().collect();
+        threads.sort_by(&mut found, Ord::cmp);
+        ranks.iter().map(|&rank| found[rank]).collect::<Vec<_>>()
     };
-    let of_chunk = |ids: Range<usize>| ids.filter(|&i| wanted[digit(i)]).map(|i| (key(i), i)).collect::<Vec<_>>();
-    let mut candidates = threads.map_chunks(n, CHUNK, of_chunk).concat();
-    threads.sort_by(&mut candidates, Ord::cmp);
-    places.into_iter().map(|place| candidates[place]).collect()
+    wanted.ranks.iter().enumerate().flat_map(of_slot).collect()
 }
 
-/// Which digits hold a rank, and the place of each rank among the examples with these digits.
-fn digits_with(ranks: &[usize], histogram: &[usize]) -> (Vec<bool>, Vec<usize>) {
-    let (mut wanted, mut places) = (vec![false; histogram.len()], Vec::new());
-    let (mut passed, mut skipped) = (0, 0);
-    let mut ranks = ranks.iter().copied().peekable();
-    for (d, &count) in histogram.iter().enumerate() {
-        while let Some(rank) = ranks.next_if(|&rank| rank < passed + count) {
-            wanted[d] = true;
-            places.push(rank - skipped);
-        }
-        passed += count;
-        skipped += if wanted[d] { 0 } else { count };
+/// The digits that hold a rank; each has a slot.
+struct Wanted {
+    slots: Vec<usize>,      // of each digit; past the last where no rank is
+    ranks: Vec<Vec<usize>>, // of each slot, counted among its examples
+}
+
+impl Wanted {
+    /// One slot for all digits, where sorting everything is the fastest.
+    fn all(n: usize, ranks: &[usize]) -> Self {
+        let ranks = ranks.iter().copied().filter(|&rank| rank < n).collect();
+        Self { slots: vec![0; 1 << DIGIT], ranks: vec![ranks] }
     }
-    (wanted, places)
+
+    fn of(histogram: &[usize], ranks: &[usize]) -> Self {
+        let mut wanted = Self { slots: vec![usize::MAX; histogram.len()], ranks: Vec::new() };
+        let (mut passed, mut ranks) = (0, ranks.iter().copied().peekable());
+        for (slot, &count) in wanted.slots.iter_mut().zip(histogram) {
+            let inside: Vec<usize> =
+                std::iter::from_fn(|| ranks.next_if(|&r| r < passed + count)).map(|r| r - passed).collect();
+            if !inside.is_empty() {
+                *slot = wanted.ranks.len();
+                wanted.ranks.push(inside);
+            }
+            passed += count;
+        }
+        wanted
+    }
 }
 
 /// How often each leading digit occurs.

@@ -12,7 +12,7 @@ use crate::resample::Statistic;
 /// # Errors
 /// NaN.
 pub fn average_ranks<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<f64>, Error> {
-    no_nan("score", scores)?;
+    no_nan("score", scores, threads)?;
     let mut ranks = vec![0.0; scores.len()];
     let mut before = 0;
     for tie in sorted(scores, threads).chunk_by(|a, b| a.0 == b.0) {
@@ -58,13 +58,13 @@ fn total(run: &[u32], counts: &[u32]) -> i64 {
     run.iter().map(|&id| i64::from(counts[id as usize])).sum()
 }
 
-fn paired(x: &[f64], y: &[f64]) -> Result<(), Error> {
+fn paired(x: &[f64], y: &[f64], threads: &Threads) -> Result<(), Error> {
     Error::check_length("y", y.len(), x.len(), "x")?;
     if x.len() < 2 || u32::try_from(x.len()).is_err() {
         return Err(Error::Pairs { n: x.len() });
     }
-    no_nan("x", x)?;
-    no_nan("y", y)
+    no_nan("x", x, threads)?;
+    no_nan("y", y, threads)
 }
 
 /// a / sqrt(b c); NaN where x or y is constant.
@@ -85,7 +85,7 @@ impl Spearman {
     /// # Errors
     /// NaN, different lengths, fewer than 2 pairs or more than 2^32 - 1.
     pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
-        paired(x, y)?;
+        paired(x, y, threads)?;
         let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
         Ok(Self { x, y })
     }
@@ -137,8 +137,8 @@ impl Pearson {
     ///
     /// # Errors
     /// As [`Spearman::new`], and infinite values.
-    pub fn new(x: &[f64], y: &[f64], _: &Threads) -> Result<Self, Error> {
-        paired(x, y)?;
+    pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
+        paired(x, y, threads)?;
         Ok(Self { x: scaled("x", x)?, y: scaled("y", y)? })
     }
 }
@@ -199,7 +199,7 @@ impl Kendall {
     /// As [`Spearman::new`].
     #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
     pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
-        paired(x, y)?;
+        paired(x, y, threads)?;
         let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
         let mut y_rank = vec![0; y.ids.len()];
         for (rank, run) in y.runs().enumerate() {

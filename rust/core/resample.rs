@@ -130,8 +130,8 @@ pub struct Mean<'a> {
 impl<'a> Mean<'a> {
     /// # Errors
     /// NaN.
-    pub fn new(values: &'a [f64], _: &Threads) -> Result<Self, Error> {
-        no_nan("values", values)?;
+    pub fn new(values: &'a [f64], threads: &Threads) -> Result<Self, Error> {
+        no_nan("values", values, threads)?;
         Ok(Self { values })
     }
 }
@@ -162,7 +162,7 @@ impl<'a> Median<'a> {
     /// # Errors
     /// NaN.
     pub fn new(values: &'a [f64], threads: &Threads) -> Result<Self, Error> {
-        no_nan("values", values)?;
+        no_nan("values", values, threads)?;
         Ok(Self { values, order: argsort(values, threads)? })
     }
 
