@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from unmemorize import _core
 
-_LOGITS: dict[str, type[np.generic]] = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
+_BOOL, _UINT16, _INT64, _FLOAT64 = (np.dtype(name) for name in ("bool", "uint16", "int64", "float64"))
+_LOGITS = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
 _MOST_THREADS = 1024
 
 
@@ -49,12 +50,18 @@ def to_numpy(x: object) -> tuple[NDArray[Any], str]:
         array = tensor.numpy()
     else:
         array = np.asarray(x)
-    if array.dtype.name == "bfloat16":  # the ml_dtypes package
-        return array.view(np.uint16), "bfloat16"
-    return array, array.dtype.name
+    name = _name(array.dtype)
+    if name == "bfloat16":  # the ml_dtypes package
+        return array.view(np.uint16), name
+    return array, name
 
 
-def _exact(x: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+@cache
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name  # NumPy puts it together anew each time, which takes longer than the rest of this module
+
+
+def _exact(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """``x`` itself if it is C-contiguous, aligned, native and of ``dtype``, else a copy that is."""
     if x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned:
         return x
@@ -74,7 +81,7 @@ def integers(x: object, name: str, axes: str = "(b,)") -> NDArray[np.int64]:
         raise TypeError(f"{name}: expected integers, got {dtype}")
     if dtype == "uint64" and array.size and array.max() > np.iinfo(np.int64).max:
         raise IndexError(f"{name}: {array.max()} is not an index")
-    return _exact(array, np.int64)
+    return _exact(array, _INT64)
 
 
 def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any]:
@@ -82,7 +89,7 @@ def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any
     array, dtype = to_numpy(x)
     _check_shape(array, name, axes)
     if dtype == "bfloat16":
-        return _exact(array, np.uint16)
+        return _exact(array, _UINT16)
     if dtype not in _LOGITS:
         raise TypeError(f"{name}: expected float16, bfloat16, float32 or float64, got {dtype}")
     return _exact(array, _LOGITS[dtype])
@@ -94,7 +101,7 @@ def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]
     _check_shape(array, name, axes)
     if dtype != "bool" and array.size:
         raise TypeError(f"{name}: expected bool, got {dtype}; compare first, for instance {name} > 0")
-    return _exact(array, np.bool_)
+    return _exact(array, _BOOL)
 
 
 def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
@@ -105,7 +112,7 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     _check_shape(array, name, axes)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got {dtype}")
-    return _exact(array, np.float64)
+    return _exact(array, _FLOAT64)
 
 
 def count(x: object, name: str, least: int = 1, most: int = sys.maxsize) -> int:

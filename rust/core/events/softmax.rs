@@ -183,17 +183,18 @@ fn few_classes<T: Logit>(logits: &[T], labels: &[i64], classes: usize, out: &mut
     for lane in 0..LANES {
         top[lane] = larger(larger(before[lane], after[lane]), at[lane]);
     }
-    let mut sums = Sums::default();
+    let (mut sums, mut own) = (Sums::default(), [0.0; LANES]);
     for (k, z) in z[..classes].iter().enumerate() {
         for lane in 0..LANES {
             let d = larger(z[lane] - top[lane], LOWEST);
-            let e = if k == label[lane] { 0.0 } else { exp(d) };
-            sums.add(lane, d, e);
+            let e = exp(d);
+            sums.add(lane, d, if k == label[lane] { 0.0 } else { e });
+            own[lane] = if k == label[lane] { e } else { own[lane] };
         }
     }
     for (lane, out) in out.iter_mut().enumerate() {
         let peaks = Peaks { before: before[lane], at: at[lane], after: after[lane], poison: poison[lane] };
-        *out = finish(&peaks, sums.e[lane], sums.square[lane], sums.weighted[lane]);
+        *out = finish(&peaks, own[lane], sums.e[lane], sums.square[lane], sums.weighted[lane]);
     }
 }
 
@@ -220,7 +221,8 @@ fn many_classes<T: Logit>(z: &[T], label: usize) -> Outcome {
             sums.add(lane, d, exp(d));
         }
     }
-    finish(&peaks, sum(sums.e), sum(sums.square), sum(sums.weighted))
+    let own = exp(larger(at - top, LOWEST));
+    finish(&peaks, own, sum(sums.e), sum(sums.square), sum(sums.weighted))
 }
 
 /// The largest of `z`, and 0 if all are finite (else NaN).
@@ -268,21 +270,19 @@ struct Peaks {
     poison: f64, // NaN if any logit is not finite
 }
 
-/// From the sums over the other classes: `s` of e, `q` of e^2, `t` of e d.
+/// From e of the label and the sums over the other classes: `s` of e, `q` of e^2, `t` of e d.
 #[inline(always)]
-fn finish(peaks: &Peaks, s: f64, q: f64, t: f64) -> Outcome {
+fn finish(peaks: &Peaks, e: f64, s: f64, q: f64, t: f64) -> Outcome {
     let Peaks { before, at, after, poison } = *peaks;
     let other = larger(before, after);
     let d = at - larger(other, at);
-    let clamped = larger(d, LOWEST);
-    let e = exp(clamped);
     let total = s + e;
     // ln(1 + s) keeps the digits of a loss near 0.
     let log = if d == 0.0 { s.ln_1p() } else { total.ln() };
     Outcome {
         confidence: e / total,
         max_confidence: 1.0 / total,
-        entropy: larger(log - (t + e * clamped) / total, 0.0),
+        entropy: larger(log - (t + e * larger(d, LOWEST)) / total, 0.0),
         loss: log - d,
         margin: at - other,
         el2n: (q + s * s).sqrt() / total, // 1 - p[y] = s / total
