@@ -29,8 +29,8 @@ def strata(score: ArrayLike, k: int, *, by: ArrayLike | None = None, n_threads: 
     Raises:
         ValueError: NaN (names the first), k out of range, `by` of another length.
 
-    O(n) time. Memory beside the result: 16 bytes for each example whose score shares its leading 16 bits (sign,
-    exponent and 4 bits more) with a cut, so at most 16 n; with `by` 16 n more.
+    O(n) time for up to 17 strata, and n bytes beside the result; for more strata, a sort of 16 n bytes. With `by`, 16 n
+    bytes more.
 
     Example:
         >>> strata([0.1, 0.9, 0.5, 0.5, 0.2], 2).tolist()

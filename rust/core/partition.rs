@@ -48,7 +48,7 @@ pub(crate) fn sorted<T: Score>(scores: &[T], threads: &Threads) -> Vec<(u64, usi
 /// Quantile strata: 0 for the lowest n/k scores, k-1 for the highest, ties by id. Where k does not divide n, each of
 /// the last n mod k strata has one example more.
 ///
-/// O(n) time; beside the result, 16 bytes for each example whose score shares its leading 16 bits with a cut.
+/// O(n) time for up to 17 strata and n / 16 pairs of 16 bytes beside the result; for more strata, a sort of n pairs.
 ///
 /// # Errors
 /// NaN; k outside 1..=n.
@@ -158,7 +158,7 @@ fn starts(n: usize, k: usize) -> Result<Vec<usize>, Error> {
 
 /// Cuts the examples 0..n, ordered by (key, id), at ascending ranks: for each example, how many cuts are not above it.
 fn cut(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], threads: &Threads) -> Vec<i64> {
-    let cuts = at_ranks(n, key, ranks, threads);
+    let cuts = Order { n, key, threads }.at_ranks(Prefix::ALL, n, ranks);
     let mut parts = vec![0; n];
     threads.for_each_chunk(&mut parts, CHUNK, |start, chunk| {
         for (part, i) in chunk.iter_mut().zip(start..) {
@@ -173,69 +173,87 @@ fn count_not_above(cuts: &[(u64, usize)], example: (u64, usize)) -> i64 {
     cuts.partition_point(|&first| first <= example) as i64
 }
 
-const CHUNK: usize = 1 << 16; // examples that one thread takes at a time
-const DIGIT: u32 = 16; // leading bits of a key that the histogram tells apart
+const CHUNK: usize = 1 << 16; // examples that one thread takes at a time, or that are sorted at once
+const DIGIT: u32 = 16; // bits of a key that a histogram tells apart
 const HISTOGRAMS: usize = 64; // at most, of 256 kB each
+const SHARE: usize = 16; // a part of the examples as small as this is sorted, not searched further
+const RANKS: usize = 16; // where there are more to find than this, sorting finds them all at once
 
-/// (key, id) of the example at each of the ascending ranks of the order by (key, id); ranks past the end are left out.
-///
-/// A histogram of the keys' leading digits tells which digits hold a rank; only examples with these are sorted. Each
-/// digit is sorted alone: one that holds ties only, as 0 often does, is in order already.
-fn at_ranks(n: usize, key: &(impl Fn(usize) -> u64 + Sync), ranks: &[usize], threads: &Threads) -> Vec<(u64, usize)> {
-    let digit = |i: usize| (key(i) >> (u64::BITS - DIGIT)) as usize;
-    let wanted = if n <= CHUNK { Wanted::all(n, ranks) } else { Wanted::of(&histogram(n, &digit, threads), ranks) };
-    let chunks = threads.map_chunks(n, CHUNK, |ids| {
-        let mut found = vec![Vec::new(); wanted.ranks.len()];
-        for i in ids {
-            if let Some(found) = found.get_mut(wanted.slots[digit(i)]) {
-                found.push((key(i), i));
-            }
-        }
-        found
-    });
-    let of_slot = |(slot, ranks): (usize, &Vec<usize>)| {
-        let mut found: Vec<(u64, usize)> = chunks.iter().flat_map(|chunk| &chunk[slot]).copied().collect();
-        threads.sort_by(&mut found, Ord::cmp);
-        ranks.iter().map(|&rank| found[rank]).collect::<Vec<_>>()
-    };
-    wanted.ranks.iter().enumerate().flat_map(of_slot).collect()
+/// The keys that begin with some digits.
+#[derive(Clone, Copy)]
+struct Prefix {
+    digits: u64,
+    rest: u32, // bits behind the digits
 }
 
-/// The digits that hold a rank; each has a slot.
-struct Wanted {
-    slots: Vec<usize>,      // of each digit; past the last where no rank is
-    ranks: Vec<Vec<usize>>, // of each slot, counted among its examples
-}
+impl Prefix {
+    const ALL: Self = Self { digits: 0, rest: u64::BITS };
 
-impl Wanted {
-    /// One slot for all digits, where sorting everything is the fastest.
-    fn all(n: usize, ranks: &[usize]) -> Self {
-        let ranks = ranks.iter().copied().filter(|&rank| rank < n).collect();
-        Self { slots: vec![0; 1 << DIGIT], ranks: vec![ranks] }
+    fn holds(self, key: u64) -> bool {
+        key.checked_shr(self.rest).unwrap_or(0) == self.digits
     }
 
-    fn of(histogram: &[usize], ranks: &[usize]) -> Self {
-        let mut wanted = Self { slots: vec![usize::MAX; histogram.len()], ranks: Vec::new() };
-        let (mut passed, mut ranks) = (0, ranks.iter().copied().peekable());
-        for (slot, &count) in wanted.slots.iter_mut().zip(histogram) {
+    #[allow(clippy::cast_possible_truncation)] // 16 bits
+    fn next_digit(self, key: u64) -> usize {
+        (key >> (self.rest - DIGIT)) as usize & ((1 << DIGIT) - 1)
+    }
+
+    fn then(self, digit: usize) -> Self {
+        Self { digits: self.digits << DIGIT | digit as u64, rest: self.rest - DIGIT }
+    }
+}
+
+/// The order of the examples 0..n by (key, id).
+struct Order<'a, K> {
+    n: usize,
+    key: &'a K,
+    threads: &'a Threads,
+}
+
+impl<K: Fn(usize) -> u64 + Sync> Order<'_, K> {
+    /// (key, id) of the example at each of the ascending ranks among the `count` that a prefix holds.
+    ///
+    /// Histograms digit by digit narrow down where a rank is until few examples are left, or only ties.
+    fn at_ranks(&self, prefix: Prefix, count: usize, ranks: &[usize]) -> Vec<(u64, usize)> {
+        if ranks.len() > RANKS || count <= CHUNK.max(self.n / SHARE) {
+            let sorted = self.sorted(prefix);
+            return ranks.iter().filter_map(|&rank| sorted.get(rank).copied()).collect();
+        }
+        if prefix.rest == 0 {
+            let ties = (0..self.n).filter(|&i| prefix.holds((self.key)(i))).enumerate();
+            return ties.filter(|(rank, _)| ranks.contains(rank)).map(|(_, id)| (prefix.digits, id)).collect();
+        }
+        let (mut found, mut passed) = (Vec::new(), 0);
+        for (digit, count) in self.histogram(prefix).into_iter().enumerate() {
             let inside: Vec<usize> =
-                std::iter::from_fn(|| ranks.next_if(|&r| r < passed + count)).map(|r| r - passed).collect();
+                ranks.iter().filter(|r| (passed..passed + count).contains(r)).map(|r| r - passed).collect();
             if !inside.is_empty() {
-                *slot = wanted.ranks.len();
-                wanted.ranks.push(inside);
+                found.extend(self.at_ranks(prefix.then(digit), count, &inside));
             }
             passed += count;
         }
-        wanted
+        found
     }
-}
 
-/// How often each leading digit occurs.
-fn histogram(n: usize, digit: &(impl Fn(usize) -> usize + Sync), threads: &Threads) -> Vec<usize> {
-    let parts = threads.map_chunks(n, n.div_ceil(HISTOGRAMS).max(CHUNK), |ids| {
-        let mut counts = vec![0_u32; 1 << DIGIT];
-        ids.for_each(|i| counts[digit(i)] += 1);
-        counts
-    });
-    (0..1 << DIGIT).map(|d| parts.iter().map(|counts| counts[d] as usize).sum()).collect()
+    /// The examples that a prefix holds.
+    fn sorted(&self, prefix: Prefix) -> Vec<(u64, usize)> {
+        let chunks = self.threads.map_chunks(self.n, CHUNK, |ids| {
+            ids.map(|i| ((self.key)(i), i)).filter(|&(key, _)| prefix.holds(key)).collect::<Vec<_>>()
+        });
+        let mut examples = chunks.concat();
+        self.threads.sort_by(&mut examples, Ord::cmp);
+        examples
+    }
+
+    /// How often each digit follows a prefix.
+    fn histogram(&self, prefix: Prefix) -> Vec<usize> {
+        let parts = self.threads.map_chunks(self.n, self.n.div_ceil(HISTOGRAMS).max(CHUNK), |ids| {
+            let mut counts = vec![0_u32; 1 << DIGIT];
+            for key in ids.map(self.key) {
+                counts[prefix.next_digit(key)] += u32::from(prefix.holds(key));
+            }
+            counts
+        });
+        (0..1 << DIGIT).map(|d| parts.iter().map(|counts| counts[d] as usize).sum()).collect()
+    }
 }
