@@ -3,6 +3,7 @@
 //! Every kernel takes plain slices, says in its documentation which formula it is and what NaN means,
 //! returns an [`error::Error`] instead of panicking, and gives the same bits for any number of threads.
 
+pub mod audit;
 pub mod bits;
 pub mod ensemble;
 pub mod error;

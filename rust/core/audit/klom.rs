@@ -1,0 +1,128 @@
+//! `KLoM` (Georgiev et al. 2024): how far the φ of unlearned models are from those of retrained ones, example by example.
+
+use std::ops::Range;
+
+use super::{Phi, WIDTH};
+use crate::error::Error;
+use crate::parallel::Threads;
+use crate::simd::{self, Kernel};
+
+/// With fewer models on a side the histogram is noise.
+pub const LEAST: usize = 64;
+
+/// More bins than this are taken for a slip.
+pub const MOST_BINS: usize = 1 << 16;
+
+/// KL(unlearned || oracle) in nats, of histograms of φ over the models.
+///
+/// `bins` bins of equal width over the range of both sides together; a bin holds its lower edge, and the last one its
+/// upper edge too. `smoothing` is added to every share before the shares are scaled to sum to 1. 0 where all φ of an
+/// example are equal.
+///
+/// # Errors
+/// Shapes, a φ that is not finite, fewer than [`LEAST`] models on a side, no bins or
+/// more than [`MOST_BINS`].
+pub fn klom(
+    unlearned: &Phi<'_>,
+    oracle: &Phi<'_>,
+    bins: usize,
+    smoothing: f64,
+    threads: &Threads,
+) -> Result<Vec<f64>, Error> {
+    unlearned.same_n(oracle)?;
+    if unlearned.models < LEAST || oracle.models < LEAST {
+        return Err(Error::FewModels { least: LEAST, unlearned: unlearned.models, oracle: oracle.models });
+    }
+    if !(1..=MOST_BINS).contains(&bins) {
+        return Err(Error::Bins { most: MOST_BINS, got: bins });
+    }
+    let sides = [unlearned, oracle];
+    let blocks = threads.map_chunks(unlearned.n, WIDTH, |examples| {
+        let ranges = simd::dispatch(Ranges { sides, examples: examples.clone() })?;
+        let counts = sides.map(|phi| simd::dispatch(Count { phi, examples: examples.clone(), ranges: &ranges, bins }));
+        let of = |side: usize, k: usize| &counts[side][k * bins..][..bins];
+        Ok((0..examples.len()).map(|k| divergence(of(0, k), of(1, k), smoothing)).collect::<Vec<_>>())
+    });
+    let blocks = blocks.into_iter().collect::<Result<Vec<_>, usize>>().map_err(|side| sides[side].refused())?;
+    Ok(blocks.concat())
+}
+
+/// Σ p ln(p / q)
+fn divergence(p: &[u32], q: &[u32], smoothing: f64) -> f64 {
+    let scale = 1.0 + smoothing * p.len() as f64;
+    let total = |counts: &[u32]| counts.iter().map(|&c| f64::from(c)).sum::<f64>();
+    let (of_p, of_q) = (total(p), total(q));
+    let share = |count: u32, total: f64| (f64::from(count) / total + smoothing) / scale;
+    p.iter().zip(q).map(|(&p, &q)| (share(p, of_p), share(q, of_q))).map(|(p, q)| p * (p / q).ln()).sum()
+}
+
+/// The smallest and largest φ of each example.
+type Edges = [[f64; WIDTH]; 2];
+
+struct Ranges<'a> {
+    sides: [&'a Phi<'a>; 2],
+    examples: Range<usize>,
+}
+
+impl Kernel for Ranges<'_> {
+    type Output = Result<Edges, usize>; // the side that has a φ that is not finite
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let [mut low, mut high] = [[f64::INFINITY; WIDTH], [f64::NEG_INFINITY; WIDTH]];
+        for (side, phi) in self.sides.into_iter().enumerate() {
+            let (mut x, mut sane) = ([0.0; WIDTH], true);
+            for model in 0..phi.models {
+                sane &= phi.read(model, &self.examples, &mut x);
+                for k in 0..WIDTH {
+                    low[k] = if x[k] < low[k] { x[k] } else { low[k] };
+                    high[k] = if x[k] > high[k] { x[k] } else { high[k] };
+                }
+            }
+            if !sane {
+                return Err(side);
+            }
+        }
+        Ok([low, high])
+    }
+}
+
+/// The histograms of one side, `bins` counts for each example.
+struct Count<'a> {
+    phi: &'a Phi<'a>,
+    examples: Range<usize>,
+    ranges: &'a Edges,
+    bins: usize,
+}
+
+impl Kernel for Count<'_> {
+    type Output = Vec<u32>;
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the estimate is in 0..bins
+    fn run(self) -> Vec<u32> {
+        let Self { phi, examples, ranges: [low, high], bins } = self;
+        let mut counts = vec![0; examples.len() * bins];
+        let mut step = [0.0; WIDTH];
+        for k in 0..WIDTH {
+            step[k] = (high[k] - low[k]) / bins as f64;
+        }
+        let (mut x, mut bin) = ([0.0; WIDTH], [0_u32; WIDTH]);
+        for model in 0..phi.models {
+            phi.read(model, &examples, &mut x);
+            for k in 0..WIDTH {
+                let last = bins as f64 - 1.0;
+                let guess = ((x[k] - low[k]) / step[k]).floor(); // NaN if there is but one value
+                let guess = if guess < last { guess } else { last };
+                // The quotient is rounded: the edges, low + bin * step, have the last word.
+                let down = if x[k] < low[k] + guess * step[k] { 1.0 } else { 0.0 };
+                let up = if guess < last && x[k] >= low[k] + (guess + 1.0) * step[k] { 1.0 } else { 0.0 };
+                bin[k] = (guess - down + up) as u32;
+            }
+            for (bin, counts) in bin.iter().zip(counts.chunks_exact_mut(bins)) {
+                counts[*bin as usize] += 1;
+            }
+        }
+        counts
+    }
+}

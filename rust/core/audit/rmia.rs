@@ -1,0 +1,72 @@
+//! RMIA (Zarifzadeh et al. 2024) by one sort and a binary search for each example.
+
+use std::ops::RangeInclusive;
+
+use crate::error::Error;
+use crate::parallel::Threads;
+use crate::partition::key;
+
+/// Examples of one piece of work.
+const CHUNK: usize = 1024;
+
+/// Probabilities of the true label.
+#[derive(Debug, Clone, Copy)]
+pub struct Probabilities<'a> {
+    /// By the target model; in [0, 1].
+    pub target: &'a [f64],
+    /// Mean over the reference models; in (0, 1].
+    pub reference: &'a [f64],
+}
+
+impl Probabilities<'_> {
+    /// LR = target / p, where p is the reference, or with the offline `a` of models that were not trained on the
+    /// example, p = ((1 + a) reference + 1 - a) / 2.
+    fn ratios(&self, names: [&'static str; 2], a: Option<f64>) -> Result<Vec<f64>, Error> {
+        Error::check_length(names[1], self.reference.len(), self.target.len(), names[0])?;
+        in_range(names[0], self.target, 0.0..=1.0, "[0, 1]")?;
+        in_range(names[1], self.reference, f64::MIN_POSITIVE..=1.0, "(0, 1]")?;
+        let p = |out: f64| a.map_or(out, |a| f64::midpoint((1.0 + a) * out, 1.0 - a));
+        Ok(self.target.iter().zip(self.reference).map(|(&target, &out)| target / p(out)).collect())
+    }
+}
+
+fn in_range(
+    name: &'static str,
+    values: &[f64],
+    range: RangeInclusive<f64>,
+    expected: &'static str,
+) -> Result<(), Error> {
+    match values.iter().position(|v| !range.contains(v)) {
+        None => Ok(()),
+        Some(id) => Err(Error::NotProbability { name, expected, value: values[id], id }),
+    }
+}
+
+/// RMIA of each example: the share of the population z with LR(x) / LR(z) >= `gamma`, which is above 0.
+///
+/// For a fixed x that quotient, rounded as it is, never rises with LR(z): the count is where it falls below gamma in the
+/// sorted population, the same as over all pairs. O((n + N) log N) time for N of the population, O(n + N) memory.
+///
+/// # Errors
+/// Different lengths, no population, values that are no probabilities.
+pub fn rmia(
+    examples: Probabilities<'_>,
+    population: Probabilities<'_>,
+    gamma: f64,
+    a: Option<f64>,
+    threads: &Threads,
+) -> Result<Vec<f64>, Error> {
+    let mut scores = examples.ratios(["target", "reference"], a)?;
+    let mut population = population.ratios(["population_target", "population_reference"], a)?;
+    if population.is_empty() {
+        return Err(Error::NoPopulation);
+    }
+    population.sort_unstable_by_key(|&z| key(z));
+    threads.for_each_chunk(&mut scores, CHUNK, |_, scores| {
+        for x in scores {
+            let count = population.partition_point(|&z| *x / z >= gamma); // 0 / 0 is not
+            *x = count as f64 / population.len() as f64;
+        }
+    });
+    Ok(scores)
+}
