@@ -10,15 +10,19 @@ __all__ = [
     "BitMatrix",
     "LearningEvents",
     "OutOfSample",
+    "Roc",
     "StoreError",
     "argsort",
     "available_threads",
     "average_ranks",
     "c_score",
+    "epsilon",
     "highest",
     "influence",
     "influence_topk",
     "kendall",
+    "klom",
+    "lira",
     "lowest",
     "mean",
     "median",
@@ -28,11 +32,13 @@ __all__ = [
     "random_strata",
     "reliability",
     "resample_counts",
+    "rmia",
     "sample",
     "simd",
     "spearman",
     "strata",
     "strata_within",
+    "u_lira",
 ]
 
 _Path: TypeAlias = str | PathLike[str]
@@ -113,3 +119,33 @@ def spearman(x: _F64, y: _F64, level: float, resamples: int, seed: int, n_thread
 def kendall(x: _F64, y: _F64, level: float, resamples: int, seed: int, n_threads: int) -> _Interval: ...
 def mean(values: _F64, level: float, resamples: int, seed: int, n_threads: int) -> _Interval: ...
 def median(values: _F64, level: float, resamples: int, seed: int, n_threads: int) -> _Interval: ...
+
+# audit
+def lira(
+    phi: NDArray[Any], member: _Bool, target: NDArray[Any], pooled: bool, online: bool, n_threads: int
+) -> _F64: ...
+def u_lira(
+    unlearned: NDArray[Any],
+    oracle: NDArray[Any],
+    did_unlearn: _Bool | None,
+    never_saw: _Bool | None,
+    pooled: bool,
+    n_threads: int,
+) -> tuple[_F64, _F64]: ...
+def rmia(
+    target: _F64,
+    reference: _F64,
+    population_target: _F64,
+    population_reference: _F64,
+    gamma: float,
+    a: float | None,
+    n_threads: int,
+) -> _F64: ...
+def klom(unlearned: NDArray[Any], oracle: NDArray[Any], bins: int, smoothing: float, n_threads: int) -> _F64: ...
+def epsilon(unlearned: NDArray[Any], oracle: NDArray[Any], delta: float, n_threads: int) -> _F64: ...
+@final
+class Roc:
+    def __new__(cls, scores: _F64, members: _Bool, n_threads: int) -> Self: ...
+    def curve(self) -> tuple[_F64, _F64, _F64]: ...
+    def auc(self, level: float, resamples: int, seed: int, n_threads: int) -> _Interval: ...
+    def tpr_at(self, fpr: float, level: float, resamples: int, seed: int, n_threads: int) -> _Interval: ...

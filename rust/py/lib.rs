@@ -4,6 +4,7 @@
 
 use pyo3::prelude::*;
 
+mod audit;
 mod bits;
 mod ensemble;
 mod error;
@@ -20,6 +21,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     ensemble::register(m)?;
     partition::register(m)?;
     rank::register(m)?;
+    audit::register(m)?;
     m.add_function(wrap_pyfunction!(available_threads, m)?)?;
     m.add_function(wrap_pyfunction!(simd, m)?)
 }

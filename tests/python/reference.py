@@ -119,3 +119,78 @@ def out_of_sample(member, probs):
     out = ~np.asarray(member)
     with np.errstate(invalid="ignore"):
         return np.einsum("tn,tnc->nc", out, np.asarray(probs, float)) / out.sum(0)[:, None]
+
+
+def roc(scores, members):
+    """False and true positive rates at every distinct score from the highest, and the share of pairs in order."""
+    scores, members = np.asarray(scores, float), np.asarray(members)
+    cuts = np.unique(scores)[::-1]
+    fpr, tpr = ([0.0, *((scores[who] >= cut).mean() for cut in cuts)] for who in (~members, members))
+    ours, theirs = scores[members, None], scores[~members]
+    return np.array(fpr), np.array(tpr), ((ours > theirs) + (ours == theirs) / 2).mean()
+
+
+def _log_normal(x, mean, variance):
+    return -0.5 * np.log(2 * np.pi * variance) - (x - mean) ** 2 / (2 * variance)
+
+
+def lira(phi, member, target_phi, variance="pooled", online=True):
+    """Ragged sides, as lists; each side its own variance, over the degrees of freedom."""
+    phi, n = np.asarray(phi, float), len(target_phi)
+    mean, var = np.full((2, n), np.nan), np.full((2, n), np.nan)
+    for side in (0, 1):
+        lists = [phi[member[:, i] == side, i] for i in range(n)]
+        squares = np.array([((x - x.mean()) ** 2).sum() if len(x) else 0.0 for x in lists])
+        freedom = np.array([max(len(x) - 1, 0) for x in lists])
+        mean[side] = [x.mean() if len(x) else np.nan for x in lists]
+        if variance == "pooled":
+            squares, freedom = squares.sum(), freedom.sum()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            var[side] = squares / freedom
+    var[~(var > 0)] = np.nan
+    if not online:
+        return (target_phi - mean[0]) / np.sqrt(var[0])
+    return _log_normal(target_phi, mean[1], var[1]) - _log_normal(target_phi, mean[0], var[0])
+
+
+def u_lira(unlearned_phi, oracle_phi, variance="pooled"):
+    """LiRA of each model of each side, fitted to all the others."""
+    phi = np.concatenate([unlearned_phi, oracle_phi]).astype(float)
+    member = np.repeat(np.arange(len(phi)) < len(unlearned_phi), phi.shape[1]).reshape(phi.shape)
+    rest = [np.arange(len(phi)) != t for t in range(len(phi))]
+    scores = np.array([lira(phi[r], member[r], x, variance) for r, x in zip(rest, phi, strict=True)])
+    return scores[: len(unlearned_phi)], scores[len(unlearned_phi) :]
+
+
+def rmia(target, reference, population_target, population_reference, gamma, a=None):
+    """All pairs."""
+    x, z = (
+        np.divide(p, q if a is None else ((1 + a) * np.asarray(q) + (1 - a)) / 2)
+        for p, q in ((target, reference), (population_target, population_reference))
+    )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return (x[:, None] / z >= gamma).mean(1)
+
+
+def klom(unlearned_phi, oracle_phi, bins=20, smoothing=1e-5):
+    result = []
+    for u, o in zip(np.transpose(unlearned_phi), np.transpose(oracle_phi), strict=True):
+        both = np.concatenate([u, o]).astype(float)
+        p, q = (np.histogram(x, bins, (both.min(), both.max()))[0] / len(x) + smoothing for x in (u, o))
+        result.append((p / p.sum() * np.log(p / p.sum() / (q / q.sum()))).sum())
+    return np.array(result)
+
+
+def epsilon(unlearned_phi, oracle_phi, delta):
+    result = []
+    for u, o in zip(np.transpose(unlearned_phi), np.transpose(oracle_phi), strict=True):
+        best = 0.0
+        for cut in np.concatenate([u, o]):
+            for fnr, fpr in (((u <= cut).mean(), (o > cut).mean()), ((u > cut).mean(), (o <= cut).mean())):
+                if fnr == fpr == 0:
+                    best = np.inf
+                elif fnr and fpr:
+                    proofs = [(1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr]
+                    best = max([best, *(np.log(proof) for proof in proofs if proof > 0)])
+        result.append(best)
+    return np.array(result)

@@ -1,5 +1,6 @@
 """Audits: how close an unlearned model is to one that never saw the forget set. No module here needs PyTorch itself."""
 
+from unmemorize.audit.epsilon import epsilon
 from unmemorize.audit.evaluate import (
     METRICS,
     Comparison,
@@ -9,6 +10,10 @@ from unmemorize.audit.evaluate import (
     evaluate,
     measure,
 )
+from unmemorize.audit.klom import klom
+from unmemorize.audit.lira import ULira, lira, u_lira
+from unmemorize.audit.rmia import rmia
+from unmemorize.audit.roc import Roc, roc
 from unmemorize.audit.svc_mia import class_balanced, svc_mia
 from unmemorize.audit.tow import Tow, TowMia, tow, tow_mia
 
@@ -17,13 +22,21 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Measurement",
+    "Roc",
     "Tow",
     "TowMia",
+    "ULira",
     "class_balanced",
     "compare",
+    "epsilon",
     "evaluate",
+    "klom",
+    "lira",
     "measure",
+    "rmia",
+    "roc",
     "svc_mia",
     "tow",
     "tow_mia",
+    "u_lira",
 ]

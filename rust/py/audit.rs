@@ -1,0 +1,188 @@
+//! Binding of `unmemorize::audit`.
+
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+use unmemorize::Error;
+use unmemorize::audit::lira::Variance;
+use unmemorize::audit::rmia::Probabilities;
+use unmemorize::audit::roc::{Auc, Roc, TprAt};
+use unmemorize::audit::{self, Phi};
+use unmemorize::parallel::Threads;
+use unmemorize::resample::{Bootstrap, Interval};
+
+use crate::error::Failure;
+use crate::events::LogitsArray;
+
+type Vector<'py> = PyReadonlyArray1<'py, f64>;
+type Mask<'py> = PyReadonlyArray2<'py, bool>;
+type Array1<'py> = Bound<'py, PyArray1<f64>>;
+type Array2<'py> = Bound<'py, PyArray2<f64>>;
+
+fn phi<'a>(name: &'static str, values: &'a LogitsArray<'_>) -> Result<Phi<'a>, Failure> {
+    let (models, n) = values.shape();
+    Ok(Phi::new(name, values.view()?, models, n)?)
+}
+
+fn mask<'a>(name: &'static str, values: &'a Mask<'_>, expected: (usize, usize)) -> Result<&'a [bool], Failure> {
+    let got = (values.as_array().nrows(), values.as_array().ncols());
+    if got != expected {
+        return Err(Error::Shape { name, expected, other: "phi", got }.into());
+    }
+    Ok(values.as_slice()?)
+}
+
+fn variance(pooled: bool) -> Variance {
+    if pooled { Variance::Pooled } else { Variance::Example }
+}
+
+/// `target` is one row.
+#[pyfunction]
+fn lira<'py>(
+    py: Python<'py>,
+    phi: LogitsArray<'py>,
+    member: Mask<'py>,
+    target: LogitsArray<'py>,
+    pooled: bool,
+    online: bool,
+    n_threads: usize,
+) -> Result<Array1<'py>, Failure> {
+    let member = mask("member", &member, phi.shape())?;
+    let (phi, target) = (self::phi("phi", &phi)?, self::phi("target_phi", &target)?);
+    let scores =
+        py.detach(|| audit::lira::lira(&phi, member, &target, variance(pooled), online, &Threads::new(n_threads)?))?;
+    Ok(scores.into_pyarray(py))
+}
+
+#[pyfunction]
+#[pyo3(signature = (unlearned, oracle, did_unlearn, never_saw, pooled, n_threads))]
+fn u_lira<'py>(
+    py: Python<'py>,
+    unlearned: LogitsArray<'py>,
+    oracle: LogitsArray<'py>,
+    did_unlearn: Option<Mask<'py>>,
+    never_saw: Option<Mask<'py>>,
+    pooled: bool,
+    n_threads: usize,
+) -> Result<(Array2<'py>, Array2<'py>), Failure> {
+    let did_unlearn = did_unlearn.as_ref().map(|m| mask("unlearned", m, unlearned.shape())).transpose()?;
+    let never_saw = never_saw.as_ref().map(|m| mask("never", m, oracle.shape())).transpose()?;
+    let phi = [phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?];
+    let [of_unlearned, of_oracle] = py.detach(|| {
+        let [a, b] = &phi;
+        audit::lira::u_lira([a, b], [did_unlearn, never_saw], variance(pooled), &Threads::new(n_threads)?)
+    })?;
+    let shaped = |scores: Vec<f64>, phi: &Phi<'_>| scores.into_pyarray(py).reshape([phi.models(), phi.n()]);
+    Ok((shaped(of_unlearned, &phi[0])?, shaped(of_oracle, &phi[1])?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (target, reference, population_target, population_reference, gamma, a, n_threads))]
+#[allow(clippy::too_many_arguments)] // as many as the formula has
+fn rmia<'py>(
+    py: Python<'py>,
+    target: Vector<'py>,
+    reference: Vector<'py>,
+    population_target: Vector<'py>,
+    population_reference: Vector<'py>,
+    gamma: f64,
+    a: Option<f64>,
+    n_threads: usize,
+) -> Result<Array1<'py>, Failure> {
+    let examples = Probabilities { target: target.as_slice()?, reference: reference.as_slice()? };
+    let population =
+        Probabilities { target: population_target.as_slice()?, reference: population_reference.as_slice()? };
+    let scores = py.detach(|| audit::rmia::rmia(examples, population, gamma, a, &Threads::new(n_threads)?))?;
+    Ok(scores.into_pyarray(py))
+}
+
+#[pyfunction]
+fn klom<'py>(
+    py: Python<'py>,
+    unlearned: LogitsArray<'py>,
+    oracle: LogitsArray<'py>,
+    bins: usize,
+    smoothing: f64,
+    n_threads: usize,
+) -> Result<Array1<'py>, Failure> {
+    let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
+    let scores = py.detach(|| audit::klom::klom(&unlearned, &oracle, bins, smoothing, &Threads::new(n_threads)?))?;
+    Ok(scores.into_pyarray(py))
+}
+
+#[pyfunction]
+fn epsilon<'py>(
+    py: Python<'py>,
+    unlearned: LogitsArray<'py>,
+    oracle: LogitsArray<'py>,
+    delta: f64,
+    n_threads: usize,
+) -> Result<Array1<'py>, Failure> {
+    let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
+    let scores = py.detach(|| audit::epsilon::epsilon(&unlearned, &oracle, delta, &Threads::new(n_threads)?))?;
+    Ok(scores.into_pyarray(py))
+}
+
+/// Scores sorted once.
+#[pyclass(frozen, name = "Roc", module = "unmemorize._core")]
+struct PyRoc(Roc);
+
+#[pymethods]
+impl PyRoc {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        scores: Vector<'_>,
+        members: PyReadonlyArray1<'_, bool>,
+        n_threads: usize,
+    ) -> Result<Self, Failure> {
+        let (scores, members) = (scores.as_slice()?, members.as_slice()?);
+        Ok(Self(py.detach(|| Roc::new(scores, members, &Threads::new(n_threads)?))?))
+    }
+
+    /// False positive rates, true positive rates, thresholds.
+    fn curve<'py>(&self, py: Python<'py>) -> (Array1<'py>, Array1<'py>, Array1<'py>) {
+        let curve = py.detach(|| self.0.curve());
+        (curve.fpr.into_pyarray(py), curve.tpr.into_pyarray(py), curve.thresholds.into_pyarray(py))
+    }
+
+    /// (value, low, high)
+    fn auc(
+        &self,
+        py: Python<'_>,
+        level: f64,
+        resamples: usize,
+        seed: u64,
+        n_threads: usize,
+    ) -> Result<(f64, f64, f64), Failure> {
+        let bootstrap = Bootstrap { level, resamples, seed };
+        let Interval { value, low, high } =
+            py.detach(|| Ok::<_, Error>(bootstrap.of(&Auc(&self.0), &Threads::new(n_threads)?)))?;
+        Ok((value, low, high))
+    }
+
+    /// (value, low, high)
+    fn tpr_at(
+        &self,
+        py: Python<'_>,
+        fpr: f64,
+        level: f64,
+        resamples: usize,
+        seed: u64,
+        n_threads: usize,
+    ) -> Result<(f64, f64, f64), Failure> {
+        let bootstrap = Bootstrap { level, resamples, seed };
+        let statistic = TprAt { roc: &self.0, fpr };
+        let Interval { value, low, high } =
+            py.detach(|| Ok::<_, Error>(bootstrap.of(&statistic, &Threads::new(n_threads)?)))?;
+        Ok((value, low, high))
+    }
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(lira, m)?)?;
+    m.add_function(wrap_pyfunction!(u_lira, m)?)?;
+    m.add_function(wrap_pyfunction!(rmia, m)?)?;
+    m.add_function(wrap_pyfunction!(klom, m)?)?;
+    m.add_function(wrap_pyfunction!(epsilon, m)?)?;
+    m.add_class::<PyRoc>()
+}

@@ -1,0 +1,82 @@
+import math
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from test_klom import outputs
+from test_lira import kinds
+from unmemorize.audit import epsilon
+
+value = st.integers(-3, 3).map(float) | st.floats(-50, 50, width=16)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(1, 12), st.integers(1, 12), st.sampled_from([0.0, 1e-5, 0.2]))
+def test_scores_are_the_best_over_all_thresholds(data, unlearned, oracle, delta):
+    u = data.draw(arrays(float, (unlearned, 2), elements=value))
+    o = data.draw(arrays(float, (oracle, 2), elements=value))
+    assert epsilon(u, o, delta=delta) == pytest.approx(reference.epsilon(u, o, delta), abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(1, 12))
+def test_it_does_not_matter_which_side_is_higher_nor_how_phi_is_scaled(data, models):
+    u, o = (data.draw(arrays(float, (models, 3), elements=value)) for _ in range(2))
+    assert np.array_equal(epsilon(u, o), epsilon(-u, -o))
+    assert np.array_equal(epsilon(u, o), epsilon(o, u))
+    assert np.array_equal(epsilon(u, o), epsilon(8 * u, 8 * o))
+
+
+def test_known_rates():
+    """Of 4 + 4 models the best threshold errs once on each side: ln((1 - 1/4) / (1/4)) = ln 3."""
+    u, o = np.array([[1.0], [5.0], [6.0], [7.0]]), np.array([[0.0], [2.0], [3.0], [8.0]])
+    assert epsilon(u, o, delta=0.0)[0] == pytest.approx(math.log(3))
+    assert epsilon(u, o, delta=0.25)[0] == pytest.approx(math.log(2))
+
+
+def test_it_grows_with_the_distance_and_genuine_retrains_set_its_floor():
+    floor, near, far = (np.median(epsilon(*outputs(shift))) for shift in (0.0, 1.0, 2.0))
+    assert 0 < floor < near < far
+    assert np.isinf(epsilon(*outputs(30.0))).all()
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    u, o = outputs(n=1000, models=(20, 30))
+    one = epsilon(u, o, n_threads=1)
+    assert all(np.array_equal(epsilon(u, o, n_threads=t), one) for t in range(2, 9))
+
+
+@pytest.mark.parametrize("kind", ["strided", "transposed", "big-endian", "read-only", "list"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_any_array_of_the_same_values_gives_the_same_scores(kind, dtype):
+    u, o = outputs(n=20, models=(9, 9), dtype=dtype)
+    assert np.array_equal(epsilon(kinds(u)[kind], kinds(o)[kind]), epsilon(u.astype(float), o.astype(float)))
+
+
+def test_edges():
+    assert epsilon([[0.1]], [[0.1]]).tolist() == [0.0]
+    assert epsilon([[0.0]], [[-0.0]]).tolist() == [0.0]
+    assert epsilon([[0.1]], [[0.2]]).tolist() == [np.inf]
+    assert epsilon([[1e150], [1.0]], [[-1e150], [2.0]], delta=0.0).tolist() == [0.0]
+    assert epsilon(np.zeros((3, 0)), np.zeros((2, 0))).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda u, o: epsilon(u[:0], o), "not available from 0 unlearned and 5 oracle models: expected at least 1 of"),
+        (
+            lambda u, o: epsilon(u, o[:, 1:]),
+            r"oracle_phi: expected shape \(5, 4\) to match unlearned_phi",
+        ),
+        (lambda u, o: epsilon(u, o, delta=1.0), r"delta: expected a share in \[0, 1\), got 1.0"),
+        (lambda u, o: epsilon(u * np.inf, o), "unlearned_phi: NaN, infinite or above 1e150 in size for model 0"),
+        (lambda u, o: epsilon(u[0], o), r"unlearned_phi: expected shape \(U, n\), got \(4,\)"),
+    ],
+)
+def test_what_is_wrong_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*outputs(models=(5, 5), n=4))
