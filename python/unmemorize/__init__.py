@@ -7,7 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unmemorize import audit, data, engine, ensemble, experiment, models, proxies, report, stats, train, unlearn
+    from unmemorize import (
+        audit,
+        data,
+        engine,
+        ensemble,
+        experiment,
+        loops,
+        models,
+        proxies,
+        report,
+        stats,
+        train,
+        unlearn,
+    )
     from unmemorize.audit.evaluate import evaluate
     from unmemorize.bits import BitMatrix
     from unmemorize.data import Data, Examples
@@ -39,6 +52,7 @@ _HOME = {  # public name -> its module; None: the name is a module itself
     "influence": "ensemble",
     "influence_topk": "ensemble",
     "memorization": "ensemble",
+    "loops": None,
     "models": None,
     "proxies": None,
     "report": None,
@@ -68,6 +82,7 @@ __all__ = [
     "experiment",
     "influence",
     "influence_topk",
+    "loops",
     "memorization",
     "models",
     "proxies",
