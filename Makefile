@@ -38,7 +38,7 @@ $(PY):
 
 # The wheel is built and installed, not linked: what is tested is what users get.
 $(VENV)/.installed: $(SOURCES) | $(PY)
-	$(PY) -m pip install ".[all]"
+	$(PY) -m pip install ".[cli]"
 	touch $@
 
 $(VENV)/.installed-dev: $(SOURCES) | $(PY)
