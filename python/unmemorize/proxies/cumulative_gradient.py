@@ -20,9 +20,9 @@ def cumulative_gradient(
     """Sum over a training of ``||grad_x l(x)||``, the norm of the gradient of an example's loss by its image.
 
     It cannot be told from a finished model, so a copy with fresh parameters is trained from scratch; whoever trains
-    anyway hands an `InputGradients` to `train.fit`, or to a loop of his own, and pays next to nothing. With
-    `ctx.run_dir` a training that was killed goes on. The norm is that of the training step: train mode, augmented
-    image. Cost: of each example one forward and one backward pass an epoch. Memory: that of the training, and 16 n
+    anyway hands an `InputGradients` to `train.fit`, or to a loop of his own, and pays the last link of each backward
+    pass. With `ctx.run_dir` a training that was killed goes on. The norm is that of the training step: train mode,
+    augmented image. Cost: of each example one forward and one backward pass an epoch. Memory: that of the training, and 16 n
     bytes.
 
     Args:
