@@ -22,8 +22,8 @@ def cumulative_gradient(
     It cannot be told from a finished model, so a copy with fresh parameters is trained from scratch; whoever trains
     anyway hands an `InputGradients` to `train.fit`, or to a loop of his own, and pays the last link of each backward
     pass. With `ctx.run_dir` a training that was killed goes on. The norm is that of the training step: train mode,
-    augmented image. Cost: of each example one forward and one backward pass an epoch. Memory: that of the training, and 16 n
-    bytes.
+    augmented image. Cost: of each example one forward and one backward pass an epoch. Memory: that of the training,
+    and 16 n bytes.
 
     Args:
         model: gives the architecture; it is not changed.
