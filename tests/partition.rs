@@ -121,6 +121,11 @@ fn what_is_wrong_is_named() {
     assert_eq!(message(strata_within(&[1.0], &[], 1, 1, one)), "by: expected 1 values to match score, got 0");
     assert_eq!(message(strata_within(&[1.0], &[-1], 1, 1, one)), "by: -1 is out of range for 1 groups (example 0)");
     assert_eq!(message(strata_within(&[1.0], &[1], 1, 1, one)), "by: 1 is out of range for 1 groups (example 0)");
+    for hostile in [1 << 50, usize::MAX] {
+        let message = message(random_strata(hostile, 1, 0, one));
+        assert_eq!(message, format!("n: shape ({hostile}, 1) has more elements than memory can hold"));
+        assert!(sample(hostile, 1, 0, one).is_err());
+    }
     let found = [lowest(&[1.0], 2, one), highest(&[1.0], 2, one), nearest(&[1.0], 0.0, 2, one), sample(1, 2, 0, one)];
     for error in found.map(Result::unwrap_err) {
         assert_eq!(error.to_string(), "size: expected at most 1, the number of examples, got 2");

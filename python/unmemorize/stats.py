@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from unmemorize import _arrays, _core
 
 Vector = NDArray[np.float64]
+MOST_RESAMPLES = 10_000_000  # more are taken for a slip
 Statistic = Literal["mean", "median"] | Callable[[Vector], float]
 
 
@@ -170,7 +171,7 @@ def bootstrap_interval(
     if not callable(statistic) and statistic not in known:
         raise ValueError(f"statistic: expected a function, {', '.join(map(repr, known))}, got {statistic!r}")
     found = partial(_resampled, statistic) if callable(statistic) else known[statistic]
-    resamples = _arrays.count(resamples, "resamples", 0) if len(x) > 1 else 0
+    resamples = _resamples(resamples) if len(x) > 1 else 0
     return Estimate(*found(x, _level(level), resamples, _arrays.seed(seed), _arrays.threads(n_threads)), len(x))
 
 
@@ -255,7 +256,7 @@ def _correlation(
     if nan == "omit" and len(a) == len(b):
         known = ~(np.isnan(a) | np.isnan(b))
         a, b = a[known], b[known]
-    resamples, seed = _arrays.count(resamples, "resamples", 0), _arrays.seed(seed)
+    resamples, seed = _resamples(resamples), _arrays.seed(seed)
     return Estimate(*kernel(a, b, _level(level), resamples, seed, _arrays.threads(n_threads)), len(a))
 
 
@@ -283,6 +284,13 @@ def _level(level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level: expected a share in (0, 1), got {level}")
     return level
+
+
+def _resamples(resamples: int) -> int:
+    count = _arrays.count(resamples, "resamples", 0)
+    if count > MOST_RESAMPLES:
+        raise ValueError(f"resamples: expected at most {MOST_RESAMPLES}, got {count}")
+    return count
 
 
 def _at_least(successes: int, n: int, p: float) -> float:

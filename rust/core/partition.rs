@@ -121,8 +121,9 @@ pub fn nearest<T: Score>(scores: &[T], value: f64, size: usize, threads: &Thread
 /// `size` of the ids 0..n, drawn without replacement, ascending: those with the smallest of n random numbers.
 ///
 /// # Errors
-/// More than there are.
+/// More than there are; an n that memory cannot hold.
 pub fn sample(n: usize, size: usize, seed: u64, threads: &Threads) -> Result<Vec<usize>, Error> {
+    check_memory(n)?;
     let random = SplitMix64::new(seed, 0);
     first(n, &|i| random.at(i as u64), size, threads)
 }
@@ -130,10 +131,16 @@ pub fn sample(n: usize, size: usize, seed: u64, threads: &Threads) -> Result<Vec
 /// Random strata of equal sizes: [`strata`] of n random numbers.
 ///
 /// # Errors
-/// k outside 1..=n.
+/// k outside 1..=n; an n that memory cannot hold.
 pub fn random_strata(n: usize, k: usize, seed: u64, threads: &Threads) -> Result<Vec<i64>, Error> {
+    check_memory(n)?;
     let random = SplitMix64::new(seed, 0);
     Ok(cut(n, &|i| random.at(i as u64), &starts(n, k)?, threads))
+}
+
+/// Refuses a number of examples, given without any data, whose result could not be allocated.
+fn check_memory(n: usize) -> Result<(), Error> {
+    Vec::<i64>::new().try_reserve_exact(n).map_err(|_| Error::TooLarge { name: "n", shape: (n, 1) })
 }
 
 fn first(n: usize, key: &(impl Fn(usize) -> u64 + Sync), size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {

@@ -160,6 +160,7 @@ def test_random_strata_have_the_sizes_of_strata():
         (lambda: partition.highest([1.0], -1), ValueError, "size: expected at least 0, got -1"),
         (lambda: partition.nearest([1.0], np.nan, 1), ValueError, "value: 1 of 1 values are NaN"),
         (lambda: partition.sample(3, 4, seed=0), ValueError, "size: expected at most 3, the number of examples, got 4"),
+        (lambda: partition.sample(2**50, 1, seed=0), ValueError, "n: shape .* has more elements than memory can hold"),
         (lambda: partition.sample(3, 1, seed=-1), ValueError, r"seed: expected 0 to 2\^64 - 1, got -1"),
     ],
 )

@@ -173,6 +173,7 @@ def test_an_estimate_reads_well_and_survives_json():
         (lambda: stats.pearson([1.0, np.inf], [1.0, 2.0]), "x: the value at position 1 is infinite"),
         (lambda: stats.spearman([1.0, 2.0], [1.0, 2.0], level=1.0), r"level: expected a share in \(0, 1\), got 1.0"),
         (lambda: stats.spearman([1.0, 2.0], [1.0, 2.0], resamples=-1), "resamples: expected at least 0, got -1"),
+        (lambda: stats.kendall([1.0, 2.0], [1.0, 2.0], resamples=10**12), "resamples: expected at most 10000000"),
         (lambda: stats.spearman([1.0, 2.0], [1.0, 2.0], seed=2**64), r"seed: expected 0 to 2\^64 - 1, got 18446744"),
         (lambda: stats.average_ranks([np.nan]), "NaN"),
         (lambda: stats.t_interval([]), "values: expected at least 1, got 0"),
