@@ -212,6 +212,7 @@ fn fit(phi: &Phi<'_>, member: Option<&[bool]>, threads: &Threads) -> Result<[Mom
     Ok(sides)
 }
 
+/// The moments of up to [`WIDTH`] examples.
 #[derive(Clone, Copy)]
 struct Block {
     count: [f64; WIDTH],
@@ -233,13 +234,13 @@ impl Kernel for Fit<'_> {
         let Self { phi, member, examples } = self;
         let zero = [0.0; WIDTH];
         let mut sides = [Block { count: zero, mean: zero, squares: zero }; 2];
-        let (mut x, mut inside) = ([0.0; WIDTH], [true; WIDTH]);
+        let (mut x, mut inside) = (zero, [1.0; WIDTH]);
         let mut sane = true;
         for model in 0..phi.models {
             sane &= phi.read(model, &examples, &mut x);
             if let Some(member) = member {
                 let row = &member[model * phi.n..][examples.clone()];
-                inside[..row.len()].copy_from_slice(row);
+                inside.iter_mut().zip(row).for_each(|(weight, &is)| *weight = f64::from(u8::from(is)));
             }
             let [outside_block, inside_block] = &mut sides;
             add(outside_block, inside_block, &x, &inside);
@@ -248,21 +249,20 @@ impl Kernel for Fit<'_> {
     }
 }
 
-/// Adds one model: both sides are read and written, so that there is no branch and one division.
+/// Adds one model. Its weight is 1 on its own side and 0 on the other: exact, without a branch, with one division.
 #[inline(always)]
-fn add(outside: &mut Block, inside: &mut Block, x: &[f64; WIDTH], is_inside: &[bool; WIDTH]) {
+fn add(outside: &mut Block, inside: &mut Block, x: &[f64; WIDTH], weight: &[f64; WIDTH]) {
     for k in 0..WIDTH {
-        let side = is_inside[k];
-        let pick = |a: f64, b: f64| if side { a } else { b };
-        let count = pick(inside.count[k], outside.count[k]) + 1.0;
-        let before = pick(inside.mean[k], outside.mean[k]);
-        let mean = before + (x[k] - before) / count;
-        let squares = pick(inside.squares[k], outside.squares[k]) + (x[k] - before) * (x[k] - mean);
-        inside.count[k] = pick(count, inside.count[k]);
-        outside.count[k] = pick(outside.count[k], count);
-        inside.mean[k] = pick(mean, inside.mean[k]);
-        outside.mean[k] = pick(outside.mean[k], mean);
-        inside.squares[k] = pick(squares, inside.squares[k]);
-        outside.squares[k] = pick(outside.squares[k], squares);
+        let (w, v) = (weight[k], 1.0 - weight[k]);
+        let count = w * inside.count[k] + v * outside.count[k] + 1.0;
+        let from_mean = x[k] - (w * inside.mean[k] + v * outside.mean[k]);
+        let step = from_mean / count;
+        let square = from_mean * (from_mean - step);
+        inside.count[k] += w;
+        outside.count[k] += v;
+        inside.mean[k] += w * step;
+        outside.mean[k] += v * step;
+        inside.squares[k] += w * square;
+        outside.squares[k] += v * square;
     }
 }
