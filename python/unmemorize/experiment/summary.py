@@ -44,7 +44,7 @@ def summarize(study: Experiment, found: Found, *, versions: dict[str, str], comm
         proxies=_proxies(study, found),
         forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
         comparison=_comparison(found),
-        notes=_notes(study, found),
+        notes=_notes(study),
     )
 
 
@@ -131,9 +131,8 @@ def _overlap(exact: ForgetSet, proxy: np.ndarray) -> dict[str, float]:
     return {name: float(np.isin(exact.stratum(name), other.stratum(name)).mean()) for name in exact.names}
 
 
-def _notes(study: Experiment, found: Found) -> tuple[str, ...]:
+def _notes(study: Experiment) -> tuple[str, ...]:
     tuned = preset(study.settings.preset)["study"]
-    seconds = sum(result["seconds"] for result in found.references)
     return (
         "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by the proxy; every method "
         "is judged on the strata of the exact score.",
@@ -142,7 +141,7 @@ def _notes(study: Experiment, found: Found) -> tuple[str, ...]:
         f"Hyper-parameters: preset {study.settings.preset!r}, {tuned['objective']}, {tuned['trials']} trials for each "
         f"method on {tuned['runs']} runs with seed {tuned['seed']}, whose flips and models are not those shown here.",
         f"Run times hold the unlearning alone. The {study.settings.models} subset models that the exact scores and the "
-        f"targets of out_of_sample come from took {seconds:.0f} s of one core, once for all requests.",
+        "targets of out_of_sample come from are trained once for all requests; their time stands under Models.",
     )
 
 
