@@ -99,9 +99,9 @@ def test_a_deletion_request_becomes_a_checkpoint_and_a_report(run: Path, scores:
     forget = json.loads((out / "forget_set.json").read_text())
     assert sorted(forget["ids"]) == sorted(int(row["id"]) for row in rows)
     (out / "report.html").unlink()
-    works("report", out, "--tables")
+    said = works("report", out, "--tables")
     assert (out / "report.html").exists()
-    assert list(out.glob("*.csv"))
+    assert "no tables" in said
 
 
 def test_a_model_and_data_of_ones_own(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_evaluate_compares_with_oracles(run: Path, scores: Path, tmp_path: Path)
     )  # fmt: skip
     assert "ToW" in said
     found = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
-    assert found["whole"]["accuracy"]["forget"]["value"] > 0.95, "an original that has not forgotten"
-    assert found["whole"]["tow"]["value"] < 0.9
+    assert found["whole"]["accuracy"]["forget"]["value"] > 0.8, "an original that has not forgotten"
+    assert found["whole"]["tow"]["value"] < found["band"]["tow"]["value"]
 
 
 def test_options_come_from_a_file_and_the_command_line_wins(tmp_path: Path) -> None:
@@ -163,12 +163,12 @@ def test_slips_are_one_line(run: Path, tmp_path: Path) -> None:
     torn.write_bytes(model.read_bytes()[:1000])
     common = ("unlearn", *DIGITS, "--out", tmp_path / "out")
     request = (*common, "--checkpoint", model, "--ids")
-    assert "duplicate" in wrong_use(*request, tmp_path / "ids.csv")
+    assert "1 occur more than once" in wrong_use(*request, tmp_path / "ids.csv")
     assert "1 of 1 are not in the training split of 1295" in wrong_use(*request, tmp_path / "far.csv")
     assert "expected whole numbers, got 'first'" in wrong_use(*request, tmp_path / "words.csv")
     assert "none.csv: no such file" in wrong_use(*request, tmp_path / "none.csv")
     assert "at least 1" in wrong_use(*request, tmp_path / "empty.csv")
-    (tmp_path / "ok.csv").write_text("1\n2\n")
+    (tmp_path / "ok.csv").write_text("0\n1\n")
     fine = ("--ids", tmp_path / "ok.csv")
     assert "known are" in wrong_use(*common, "--checkpoint", model, *fine, "--algorithm", "magic")
     assert "no hyper-parameter 'beta'; known are" in wrong_use(*common, "--checkpoint", model, *fine, "--set", "beta=1")

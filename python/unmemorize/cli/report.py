@@ -19,5 +19,5 @@ def command(
     results = report.read(folder)
     say(str(report.write(results, folder)))
     if tables:
-        for path in report.write_tables(results, folder):
-            say(str(path))
+        paths = report.write_tables(results, folder)
+        say("\n".join(map(str, paths)) or "no tables: these results hold no comparison")
