@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from same_results import differences
 from unmemorize import experiment, models, report, train
+from unmemorize.errors import StoreError
 from unmemorize.experiment import Experiment, Settings, method, preset, presets, summarize
 from unmemorize.experiment.tuning import OBJECTIVE
 
@@ -58,6 +59,9 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     Experiment(tmp_path / "run", TINY)
     with pytest.raises(FileExistsError, match="holds another run, with seed 0 where this one has 1"):
         Experiment(tmp_path / "run", replace(TINY, seed=1))
+    (tmp_path / "run" / "settings.json").write_text("{")
+    with pytest.raises(StoreError, match=r"settings\.json: damaged"):
+        Experiment(tmp_path / "run", TINY)
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(FileExistsError, match="holds files but no experiment"):
         Experiment(tmp_path, TINY)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from unmemorize import Context, ForgetSet, data, report
 from unmemorize import evaluate as compare
+from unmemorize._files import write_durably
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_model
 from unmemorize.cli.options import (
@@ -54,7 +55,7 @@ def command(
     evaluation = compare(ours, oracles, of, forget, ctx)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "evaluation.json"
-    path.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_durably(path, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
     manifest.write(out, data_hash=of.hash, forget_hash=forget.hash, seed=seed, unlearned=list(map(str, unlearned)),
                    oracles=list(map(str, oracle)))  # fmt: skip
     row = report.ComparisonRow("unlearned", evaluation=evaluation)

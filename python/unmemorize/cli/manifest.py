@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from unmemorize._files import write_durably
+
 PACKAGES = ("unmemorize", "numpy", "torch", "scikit-learn", "safetensors", "torchvision")
 
 
@@ -37,7 +39,5 @@ def write(folder: Path, **content: Any) -> Path:
         "platform": platform.platform(),
         **content,
     }
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_durably(path, (json.dumps(manifest, indent=2) + "\n").encode())
     return path

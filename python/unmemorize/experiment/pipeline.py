@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unmemorize import audit, engine
+from unmemorize._files import write_durably
 from unmemorize.audit import Evaluation, Measurement
 from unmemorize.data import Data
 from unmemorize.engine import Task
@@ -206,9 +208,10 @@ def judge(results: Sequence[dict[str, Any]], oracles: Sequence[dict[str, Any]]) 
 def write_scores(path: Path, of: Data, columns: dict[str, np.ndarray]) -> None:
     """One line for each training example: row, source_id, label, whether it was flipped, and every score."""
     labels = of.train.labels.cpu().numpy()
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "source_id", "label", "flipped", *columns])
-        for row in range(len(labels)):
-            own = [repr(float(column[row])) for column in columns.values()]
-            writer.writerow([row, int(of.train.source_ids[row]), int(labels[row]), int(of.flipped[row]), *own])
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "source_id", "label", "flipped", *columns])
+    for row in range(len(labels)):
+        own = [repr(float(column[row])) for column in columns.values()]
+        writer.writerow([row, int(of.train.source_ids[row]), int(labels[row]), int(of.flipped[row]), *own])
+    write_durably(path, text.getvalue().encode())

@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from unmemorize._files import UNFINISHED, write_durably
+from unmemorize.errors import StoreError
+
 PLANS = ("vanilla", "shuffle", "rum")
 
 
@@ -76,9 +79,9 @@ class Settings:
         if path.exists():
             self._same_as(Settings.load(folder), folder)
             return
-        if any(folder.iterdir()):
+        if any(not entry.name.endswith(UNFINISHED) for entry in folder.iterdir()):
             raise FileExistsError(f"{folder}: holds files but no experiment; name an empty or a new folder")
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        write_durably(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
 
     def _same_as(self, other: "Settings", folder: Path) -> None:
         for field in fields(self):
@@ -91,10 +94,18 @@ class Settings:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the settings that claimed `folder`."""
-        values: dict[str, Any] = json.loads((folder / "settings.json").read_text())
-        values["algorithms"] = tuple(values["algorithms"])
-        return cls(**values)
+        """Read the settings that claimed `folder`.
+
+        Raises:
+            StoreError: the file is damaged, or of another version of this package.
+        """
+        path = folder / "settings.json"
+        try:
+            values: dict[str, Any] = json.loads(path.read_text())
+            values["algorithms"] = tuple(values["algorithms"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}: damaged, or of another version: {error}") from error
 
 
 @cache

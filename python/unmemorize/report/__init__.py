@@ -10,10 +10,10 @@ Example:
 """
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from unmemorize._files import write_durably
 from unmemorize.errors import StoreError
 from unmemorize.report import tables
 from unmemorize.report.terminal import terminal_table
@@ -66,8 +66,8 @@ def write(results: Results, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     page = render(results)
-    _replace(folder / "results.json", json.dumps(results.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
-    return _replace(folder / "report.html", page)
+    _write(folder / "results.json", json.dumps(results.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
+    return _write(folder / "report.html", page)
 
 
 def read(folder: str | Path) -> Results:
@@ -98,22 +98,13 @@ def write_tables(results: Results, folder: str | Path, formats: Iterable[str] = 
     folder.mkdir(parents=True, exist_ok=True)
     built = {name: build(results) for name, build in TABLES.items()}
     return [
-        _replace(folder / f"{name}.{suffix}", WRITERS[suffix](table))
+        _write(folder / f"{name}.{suffix}", WRITERS[suffix](table))
         for name, table in built.items()
         if table.rows
         for suffix in formats
     ]
 
 
-def _replace(path: Path, text: str) -> Path:
-    """Write beside `path`, then rename over it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _write(path: Path, text: str) -> Path:
+    write_durably(path, text.encode())
     return path
