@@ -66,6 +66,8 @@ def command(
     forget = _forget_set(of, ids, forget_set, scores, by, plan)
     cell = Cell(algorithm, plan, by if plan == "rum" else "")
     steps = _steps(cell, tuned, settings or [])
+    if algorithm == "out_of_sample" and ensemble is None:
+        raise ValueError("out_of_sample takes its targets from subset models: give --ensemble (`score` trains one)")
     store = None if ensemble is None else Ensemble.open(ensemble)
     out.mkdir(parents=True, exist_ok=True)
     before = audit.measure(model, of, forget, ctx)
