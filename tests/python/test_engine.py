@@ -136,7 +136,10 @@ def test_what_a_task_prints_is_not_taken_for_its_result(tmp_path: Path, capfd: p
 def start(folder: Path, work: str, options: str = "") -> "subprocess.Popen[bytes]":
     """A program that runs tasks, without a guard for its main module: workers must not import it."""
     program = folder / "program.py"
-    program.write_text(f"from test_engine import *\nrun({work}, {str(folder / 'out')!r}, workers=2, {options})\n")
+    # Where the tests themselves run in the background, Ctrl-C is ignored, and so it would be here.
+    heed = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    call = f"run({work}, {str(folder / 'out')!r}, workers=2, {options})"
+    program.write_text(f"from test_engine import *\n{heed}\n{call}\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.Popen([sys.executable, str(program)], env=environment, stderr=subprocess.PIPE)
 
