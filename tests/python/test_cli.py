@@ -159,6 +159,9 @@ def test_slips_are_one_line(run: Path, tmp_path: Path) -> None:
     (tmp_path / "far.csv").write_text("source_id\n99999\n")
     (tmp_path / "words.csv").write_text("source_id\nfirst\n")
     (tmp_path / "empty.csv").write_text("source_id\n")
+    (tmp_path / "huge.csv").write_text("source_id\n99999999999999999999999\n")
+    (tmp_path / "latin.csv").write_bytes(b"source_id\n\xe9\n")
+    (tmp_path / "twice.csv").write_text("source_id,confidence\n0,1\n0,2\n")
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(model.read_bytes()[:1000])
     common = ("unlearn", *DIGITS, "--out", tmp_path / "out")
@@ -166,6 +169,10 @@ def test_slips_are_one_line(run: Path, tmp_path: Path) -> None:
     assert "1 occur more than once" in wrong_use(*request, tmp_path / "ids.csv")
     assert "1 of 1 are not in the training split of 1295" in wrong_use(*request, tmp_path / "far.csv")
     assert "expected whole numbers, got 'first'" in wrong_use(*request, tmp_path / "words.csv")
+    assert "expected whole numbers, got '9999" in wrong_use(*request, tmp_path / "huge.csv")
+    assert "latin.csv: not a CSV file in UTF-8" in wrong_use(*request, tmp_path / "latin.csv")
+    twice = ("--scores", tmp_path / "twice.csv", "--by", "confidence")
+    assert "occur before" in wrong_use("forget-set", *DIGITS, *twice, "--out", tmp_path / "s.json")
     assert "none.csv: no such file" in wrong_use(*request, tmp_path / "none.csv")
     assert "at least 1" in wrong_use(*request, tmp_path / "empty.csv")
     (tmp_path / "ok.csv").write_text("0\n1\n")
@@ -192,6 +199,41 @@ def test_a_class_that_is_taken_away_whole_is_warned_of_in_one_line(scores: Path,
     (line,) = done.stderr.splitlines()
     assert line.startswith("unmemorize: warning: ")
     assert "class 0" in line
+
+
+def test_another_run_is_not_written_over(run: Path, scores: Path, tmp_path: Path) -> None:
+    model = (run / "original" / "model.safetensors").read_bytes()
+    said = wrong_use("train", *DIGITS, "--out", run / "original", "--seed", 4)
+    assert "holds another run, with seed 3 where this one has 4" in said
+    events = run / "original" / "events.safetensors"
+    assert "holds another run, with command" in wrong_use(
+        "score", *DIGITS, "--events", events, "--out", run / "original"
+    )
+    assert (run / "original" / "model.safetensors").read_bytes() == model
+    other = wrong_use("score", "--data", "digits", "--events", events, "--out", tmp_path / "s")
+    assert "give the same --data, --noise and --data-seed" in other
+
+
+def test_shuffle_needs_no_strata_and_rum_does(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text("0\n1\n3\n7\n8\n10\n")
+    request = (
+        "unlearn",
+        *DIGITS,
+        "--checkpoint",
+        run / "original" / "model.safetensors",
+        "--ids",
+        tmp_path / "ids.csv",
+    )
+    works(*request, "--plan", "shuffle", "--set", "epochs=1", "--out", tmp_path / "out")
+    steps = json.loads((tmp_path / "out" / "manifest.json").read_text())["steps"]
+    assert steps == [{"epochs": 1}] * 3
+    assert "give --scores, or a --forget-set that has strata" in wrong_use(*request, "--plan", "rum", "--out", "o")
+
+
+def test_wrong_settings_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    for option, value, said in (("ratio", 0, "ratio: expected"), ("recipe", "x", "no recipe 'x'")):
+        assert said in wrong_use("score", *DIGITS, f"--{option}", value, "--out", tmp_path / "s")
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

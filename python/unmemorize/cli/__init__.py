@@ -4,9 +4,12 @@ import sys
 
 
 def main() -> None:
-    """Run the command that `sys.argv` names; exit with 0, 1 (failed) or 2 (wrong use)."""
+    """Run the command that `sys.argv` names; exit with 0, 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
     try:
         from unmemorize.cli.app import run
     except ImportError as error:
-        sys.exit(f'unmemorize: {error}; the command line needs: pip install "unmemorize[cli]"')
+        print(f'unmemorize: {error}; the command line needs: pip install "unmemorize[cli]"', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()

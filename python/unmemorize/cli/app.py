@@ -9,7 +9,9 @@ from rich.console import Console
 
 from unmemorize.cli import demo, evaluate, forget_set, report, score, train, tune, unlearn
 
-WRONG_USE = (ValueError, TypeError, IndexError, KeyError, FileNotFoundError, FileExistsError, ImportError)
+WRONG_VALUE = (ValueError, TypeError, IndexError, KeyError, ImportError)
+WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+WRONG_USE = (*WRONG_VALUE, *WRONG_PATH)
 FAILED = (RuntimeError, OSError)
 
 app = typer.Typer(

@@ -1,12 +1,14 @@
 """`unmemorize evaluate`: unlearned models against retrained ones."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 from rich.console import Console
+from torch import nn
 
 from unmemorize import Context, ForgetSet, data, report
 from unmemorize import evaluate as compare
@@ -26,6 +28,7 @@ from unmemorize.cli.options import (
     Threads,
     ValShare,
 )
+from unmemorize.data import Data
 
 
 def command(
@@ -51,13 +54,31 @@ def command(
         data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed, device=str(ctx.device)
     )
     forget = ForgetSet.load(forget_set)
-    ours, oracles = ([read_model(path, of, model_name)[0] for path in paths] for paths in (unlearned, oracle))
+    identity = manifest.claim(
+        out,
+        command="evaluate",
+        data_hash=of.hash,
+        forget_hash=forget.hash,
+        seed=seed,
+        unlearned=unlearned,
+        oracle=oracle,
+    )
+    ours, oracles = ([_read(path, of, model_name, forget) for path in paths] for paths in (unlearned, oracle))
     evaluation = compare(ours, oracles, of, forget, ctx)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / "evaluation.json"
     write_durably(path, (json.dumps(evaluation.to_dict(), indent=2) + "\n").encode())
-    manifest.write(out, data_hash=of.hash, forget_hash=forget.hash, seed=seed, unlearned=list(map(str, unlearned)),
-                   oracles=list(map(str, oracle)))  # fmt: skip
+    manifest.write(out, identity=identity)
     row = report.ComparisonRow("unlearned", evaluation=evaluation)
     results = report.Results(title="", seeds={}, versions={}, comparison=(row,))
     Console().print(report.terminal_table(results), path)
+
+
+def _read(path: Path, of: Data, name: str | None, forget: ForgetSet) -> nn.Module:
+    """A checkpoint's network; one that forgot another set is refused, one that forgot nothing is warned of."""
+    model, origin = read_model(path, of, name)
+    forgot = origin.get("forget_hash")
+    if forgot is None:
+        warnings.warn(f"{path}: does not say what it forgot; it is taken as it is", stacklevel=2)
+    elif forgot != forget.hash:
+        raise ValueError(f"{path}: forgot set {forgot[:12]}, the manifest is of set {forget.hash[:12]}; give its own")
+    return model

@@ -1,8 +1,8 @@
 """The files that people hand to the commands: ids, scores, checkpoints."""
 
 import csv
+import re
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -22,13 +22,19 @@ def read_columns(path: Path) -> dict[str, list[str]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a CSV file in UTF-8: {error}") from None
     if not lines:
         raise ValueError(f"{path}: empty; expected a header and one line for each example")
     for number, line in enumerate(lines, 1):
         if len(line) != len(lines[0]):
             raise ValueError(f"{path}: line {number} has {len(line)} fields, the header has {len(lines[0])}")
+    names = [name.strip() for name in lines[0]]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{path}: the header names a column twice: {', '.join(names)}")
     return {name.strip(): [line[k].strip() for line in lines[1:]] for k, name in enumerate(lines[0])}
 
 
@@ -37,12 +43,12 @@ def read_source_ids(path: Path) -> np.ndarray:
     columns = read_columns(path)
     first = next(iter(columns))
     texts = columns.get("source_id", columns[first])
-    if "source_id" not in columns and first.lstrip("-").isdigit():  # no header: the first line is an id too
+    if "source_id" not in columns and _whole(first):  # no header: the first line is an id too
         texts = [first, *texts]
-    try:
-        return np.array([int(text) for text in texts], dtype=np.int64)
-    except ValueError:
-        raise ValueError(f"{path}: expected whole numbers, got {next(t for t in texts if not _whole(t))!r}") from None
+    for text in texts:
+        if not _whole(text):
+            raise ValueError(f"{path}: expected whole numbers, got {text!r}")
+    return np.array([int(text) for text in texts], dtype=np.int64)
 
 
 def read_score(path: Path, column: str, of: Data) -> np.ndarray:
@@ -52,7 +58,15 @@ def read_score(path: Path, column: str, of: Data) -> np.ndarray:
         if needed not in columns:
             raise ValueError(f"{path}: no column {needed!r}; it has {', '.join(columns)}")
     score = np.full(len(of.train), np.nan)
-    score[rows_of(read_source_ids(path), of)] = [float(text) for text in columns[column]]
+    rows = rows_of(read_source_ids(path), of)
+    if len(np.unique(rows)) < len(rows):
+        raise ValueError(
+            f"{path}: {len(rows) - len(np.unique(rows))} examples occur more than once; keep one line of each"
+        )
+    try:
+        score[rows] = [float(text) for text in columns[column]]
+    except ValueError as error:
+        raise ValueError(f"{path}: column {column!r}: {error}") from None
     return score
 
 
@@ -89,7 +103,7 @@ def read_model(path: Path, of: Data, name: str | None) -> tuple[nn.Module, dict[
             f"{path}: trained on data with hash {origin['data_hash'][:12]}, but {of.name!r} as loaded here has hash "
             f"{of.hash[:12]}; give the same --data, --noise and --data-seed"
         )
-    model = _factory(name)() if ":" in name else models.build(name, of)
+    model = _own(name) if ":" in name else models.build(name, of)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -97,15 +111,19 @@ def read_model(path: Path, of: Data, name: str | None) -> tuple[nn.Module, dict[
     return model, origin
 
 
-def _factory(name: str) -> Callable[[], nn.Module]:
-    """The user's own "module:function", which returns the network."""
+def _own(name: str) -> nn.Module:
+    """The network that the user's own "module:function" returns."""
     module, _, function = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))
-    found: Callable[[], nn.Module] | None = getattr(import_module(module), function, None)
-    if found is None:
-        raise ValueError(f"--model: module {module!r} has no {function!r}")
-    return found
+    try:
+        model = getattr(import_module(module), function)()
+    except Exception as error:  # whatever the user's own code raises
+        raise ValueError(f"--model {name}: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"--model {name}: expected an nn.Module, got {type(model).__name__}")
+    return model
 
 
 def _whole(text: str) -> bool:
-    return text.lstrip("-").isdigit()
+    """A whole number that fits 64 bits, written in plain digits."""
+    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None

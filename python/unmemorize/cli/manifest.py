@@ -29,6 +29,25 @@ def command_line() -> str:
     return " ".join(["unmemorize", *sys.argv[1:]])
 
 
+def claim(folder: Path, **identity: Any) -> dict[str, Any]:
+    """Make `folder` for a run that `identity` tells from all others; run again, it is the same run.
+
+    Raises:
+        FileExistsError: a manifest there is of another run.
+    """
+    identity = json.loads(json.dumps(identity, default=str))
+    path = folder / "manifest.json"
+    found = json.loads(path.read_text(encoding="utf-8")).get("identity", {}) if path.exists() else identity
+    for key in sorted(identity.keys() | found.keys()):
+        if found.get(key) != identity.get(key):
+            raise FileExistsError(
+                f"{folder}: holds another run, with {key} {found.get(key)!r} where this one has {identity.get(key)!r}; "
+                "name another folder"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    return identity
+
+
 def write(folder: Path, **content: Any) -> Path:
     """Write folder/manifest.json: the command, versions, machine, time, and `content`."""
     path = folder / "manifest.json"

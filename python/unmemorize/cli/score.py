@@ -1,5 +1,6 @@
 """`unmemorize score`: how strongly each training example is memorized."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,9 +38,16 @@ def command(
         record = LearningEvents.load(events)
         if len(record.seen) != len(of.train):
             raise ValueError(f"{events}: holds {len(record.seen)} examples, the training split has {len(of.train)}")
-        out.mkdir(parents=True, exist_ok=True)
+        beside = events.parent / "manifest.json"
+        trained_on = json.loads(beside.read_text(encoding="utf-8")).get("data_hash") if beside.exists() else None
+        if trained_on not in (None, of.hash):
+            raise ValueError(
+                f"{events}: recorded on data with hash {trained_on[:12]}, but {of.name!r} as loaded here has hash "
+                f"{of.hash[:12]}; give the same --data, --noise and --data-seed"
+            )
+        identity = manifest.claim(out, command="score", data_hash=of.hash, events=events)
         write_scores(out / "scores.csv", of, record.proxies())
-        manifest.write(out, data=data_name, data_hash=of.hash, events=str(events))
+        manifest.write(out, identity=identity, data=data_name, data_hash=of.hash)
     else:
         where: dict[str, Any] = {"data": data_name, "noise": noise, "data_seed": data_seed}
         where |= {"val_share": val_share, "normalize": normalize}

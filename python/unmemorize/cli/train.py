@@ -33,14 +33,15 @@ def command(
         data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed, device=str(ctx.device)
     )
     plan = training.resolve(recipe)
-    out.mkdir(parents=True, exist_ok=True)
+    origin = {"model": plan.model, "recipe": recipe, "data_hash": of.hash, "seed": seed}
+    identity = manifest.claim(out, command="train", **origin)
     events = LearningEvents(len(of.train))
     start = perf_counter()
     model = training.fit(models.build(plan.model, of, seed=seed), of.train, plan, ctx, events=events)
     seconds = perf_counter() - start
     accuracy = {name: ctx.accuracy(model, part) for name, part in of.parts.items()}
-    origin = {"model": plan.model, "recipe": recipe, "data_hash": of.hash, "seed": seed}
     training.save_checkpoint(out / "model.safetensors", model, **origin)
     events.save(out / "events.safetensors")
-    manifest.write(out, data=data_name, noise=noise, data_seed=data_seed, seconds=seconds, accuracy=accuracy, **origin)
+    about = {"data": data_name, "noise": noise, "data_seed": data_seed, **origin}
+    manifest.write(out, identity=identity, seconds=seconds, accuracy=accuracy, **about)
     say(f"{out / 'model.safetensors'}: accuracy ↑ " + ", ".join(f"{k} {v:.4f}" for k, v in accuracy.items()))

@@ -63,13 +63,18 @@ def command(
     )
     model, origin = read_model(checkpoint, of, model_name)
     model.to(ctx.device)
-    forget = _forget_set(of, ids, forget_set, scores, by, plan)
+    forget = _forget_set(of, ids, forget_set, scores, by)
+    if plan == "rum" and len(forget.names) == 1:
+        raise ValueError("plan 'rum' unlearns by strata: give --scores, or a --forget-set that has strata")
+    if plan == "shuffle" and len(forget.names) == 1:
+        forget = forget.shuffled(seed, strata=3)
     cell = Cell(algorithm, plan, by if plan == "rum" else "")
-    steps = _steps(cell, tuned, settings or [])
+    steps = _steps(cell, len(forget.names), tuned, settings or [])
     if algorithm == "out_of_sample" and ensemble is None:
         raise ValueError("out_of_sample takes its targets from subset models: give --ensemble (`score` trains one)")
     store = None if ensemble is None else Ensemble.open(ensemble)
-    out.mkdir(parents=True, exist_ok=True)
+    what = {"algorithm": algorithm, "plan": plan, "steps": steps, "forget_hash": forget.hash, "seed": seed}
+    identity = manifest.claim(out, command="unlearn", checkpoint=_hash(checkpoint), data_hash=of.hash, **what)
     before = audit.measure(model, of, forget, ctx)
     done = unlearning.run(method(cell, steps, ensemble=store, seed=seed), model, of, forget, ctx)
     after = audit.measure(done.model, of, forget, ctx)
@@ -96,13 +101,11 @@ def command(
         command=manifest.command_line(),
     )
     page = report.write(results, out)
-    manifest.write(out, seconds=done.seconds, steps=steps, **about)
+    manifest.write(out, identity=identity, seconds=done.seconds, steps=steps, **about)
     say(f"{out / 'model.safetensors'} in {done.seconds:.1f} s; {page}")
 
 
-def _forget_set(
-    of: Data, ids: Path | None, manifest_path: Path | None, scores: Path | None, by: str, plan: str
-) -> ForgetSet:
+def _forget_set(of: Data, ids: Path | None, manifest_path: Path | None, scores: Path | None, by: str) -> ForgetSet:
     if (ids is None) == (manifest_path is None):
         raise ValueError("what to forget: give one of --ids and --forget-set")
     score = None if scores is None else read_score(scores, by, of)
@@ -110,17 +113,15 @@ def _forget_set(
         chosen = ForgetSet.load(manifest_path)
         return chosen if score is None else chosen.restrata(score)
     assert ids is not None
-    if plan == "rum" and score is None:
-        raise ValueError("plan 'rum' cuts strata by score: give --scores, or a --forget-set that has strata")
     rows = rows_of(read_source_ids(ids), of)
     labels = of.train.labels.cpu().numpy()
     own = None if score is None else score[rows]
     return ForgetSet.from_ids(rows, score=own, strata=1 if score is None else 3, labels=labels, data_hash=of.hash)
 
 
-def _steps(cell: Cell, tuned: str | None, settings: list[str]) -> Steps:
+def _steps(cell: Cell, strata: int, tuned: str | None, settings: list[str]) -> Steps:
     """Hyper-parameters of each step: the preset's, or defaults, then what `--set` says."""
-    steps: Steps = [{}] if cell.plan == "vanilla" else [{}, {}, {}]
+    steps: Steps = [{} for _ in range(1 if cell.plan == "vanilla" else strata)]
     if tuned is not None:
         cells: dict[str, Any] = preset(tuned)["cells"]
         if cell.key not in cells:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from unmemorize._files import UNFINISHED, write_durably
 from unmemorize.errors import StoreError
+from unmemorize.train import resolve
 
 PLANS = ("vanilla", "shuffle", "rum")
 
@@ -51,6 +52,14 @@ class Settings:
     size: int = 135  # examples to forget
     proxy: str = "confidence"
     algorithms: tuple[str, ...] = ("fine_tune", "neg_grad_plus", "salun")
+
+    def __post_init__(self) -> None:
+        resolve(self.recipe)
+        if not 0.0 < self.ratio < 1.0:
+            raise ValueError(f"ratio: expected a share above 0 and below 1, got {self.ratio}")
+        for name, least in (("models", 2), ("runs", 1), ("size", 3)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
 
     @property
     def cells(self) -> tuple[Cell, ...]:

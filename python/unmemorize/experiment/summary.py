@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from unmemorize import stats
+from unmemorize import partition, stats
 from unmemorize.data import Data
 from unmemorize.experiment.methods import preset
 from unmemorize.experiment.pipeline import Experiment, Found, Scores, judge
@@ -139,7 +139,11 @@ def _notes(study: Experiment) -> tuple[str, ...]:
         f"Runs: the {study.settings.runs} runs of a method differ in the original and in the unlearning; the attack on "
         "each meets the same members.",
         f"Hyper-parameters: preset {study.settings.preset!r}, {tuned['objective']}, {tuned['trials']} trials for each "
-        f"method on {tuned['runs']} runs with seed {tuned['seed']}, whose flips and models are not those shown here.",
+        f"method on {tuned['runs']} runs with seed {tuned['seed']}: "
+        + ("the flips and models shown here" if study.settings.seed == tuned["seed"] else "other flips and models")
+        + ", the same split, so the test images were seen in tuning.",
+        "Intervals are t-intervals over the runs and may reach beyond 1. That of the oracles against each other is a "
+        "guide: its values share models.",
         f"Run times hold the unlearning alone. The {study.settings.models} subset models that the exact scores and the "
         "targets of out_of_sample come from are trained once for all requests; their time stands under Models.",
     )
@@ -162,11 +166,11 @@ def _comparison(found: Found) -> tuple[ComparisonRow, ...]:
 
 
 def recall_of_flips(score: np.ndarray, flipped: np.ndarray) -> Estimate | None:
-    """Share of the flipped labels among as many highest scores (ties by id), with a 95% interval."""
+    """Share of the flipped labels among as many highest scores, ties as in a forget set; with a 95% interval."""
     k = int(flipped.sum())
     if not k:
         return None
-    highest = np.argsort(-score, kind="stable")[:k]
+    highest = partition.highest(score, k)
     return stats.proportion_interval(int(flipped[highest].sum()), k)
 
 
