@@ -172,7 +172,7 @@ def test_slips_are_one_line(run: Path, tmp_path: Path) -> None:
     assert "expected whole numbers, got '9999" in wrong_use(*request, tmp_path / "huge.csv")
     assert "latin.csv: not a CSV file in UTF-8" in wrong_use(*request, tmp_path / "latin.csv")
     twice = ("--scores", tmp_path / "twice.csv", "--by", "confidence")
-    assert "occur before" in wrong_use("forget-set", *DIGITS, *twice, "--out", tmp_path / "s.json")
+    assert "occur more than once" in wrong_use("forget-set", *DIGITS, *twice, "--out", tmp_path / "s.json")
     assert "none.csv: no such file" in wrong_use(*request, tmp_path / "none.csv")
     assert "at least 1" in wrong_use(*request, tmp_path / "empty.csv")
     (tmp_path / "ok.csv").write_text("0\n1\n")
