@@ -1,0 +1,67 @@
+"""The commands around the store, as a user types them."""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_store import T, add, files, full, new
+from unmemorize.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """A command in this process: its exit code, and what it says on standard output and error."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["unmemorize", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return full(tmp_path / "s", data_hash="aaaa").path
+
+
+def test_describe_prints_json(store: Path, run: Run) -> None:
+    code, said, _ = run("ensemble", "describe", store)
+    assert code == 0
+    assert json.loads(said)["reference"] == T
+
+
+def test_verify_names_what_is_damaged(store: Path, run: Run) -> None:
+    assert run("ensemble", "verify", store) == (0, f"{T} whole, 0 damaged, 0 unfinished\n", "")
+    path = next((store / "entries").iterdir())
+    path.write_bytes(path.read_bytes()[:-1])
+    code, said, _ = run("ensemble", "verify", store)
+    assert code == 1
+    assert f"{path}: damaged" in said
+    assert f"{T - 1} whole, 1 damaged" in said
+
+
+def test_merge_copies_what_is_missing(store: Path, tmp_path: Path, run: Run) -> None:
+    other = new(tmp_path / "other", data_hash="aaaa")
+    add(other, 0, key="another")
+    assert run("ensemble", "merge", store, other.path) == (0, f"{store}: {T + 1} models, 1 of them new\n", "")
+    assert len(files(other)) == 1
+
+
+def test_a_slip_is_one_line(store: Path, tmp_path: Path, run: Run) -> None:
+    code, _, said = run("ensemble", "describe", tmp_path / "nowhere")
+    assert code == 2
+    assert "no ensemble here" in said
+    code, _, said = run("ensemble", "merge", store, new(tmp_path / "foreign", data_hash="bbbb").path)
+    assert code == 2
+    assert "'aaaa'" in said
+    assert "'bbbb'" in said
+    assert said.count("\n") == 1
