@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pytest
 from unmemorize import Ensemble
-from unmemorize.engine import Task, TaskError, run
+from unmemorize.engine import Crew, Executor, Task, TaskError, run
+from unmemorize.engine.process import answer, result_of
 from unmemorize.errors import StoreError
 
 
@@ -40,6 +44,36 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
 def test_shared_arguments_are_not_part_of_a_task(tmp_path: Path) -> None:
     run(squares(1), tmp_path / "out", workers=1, shared={"home": str(tmp_path)})
     assert run(squares(1), tmp_path / "out", workers=1, shared={"home": "moved"}) == {"square-0": {"square": 0}}
+
+
+class Here:
+    """An executor of the simplest kind: this process does an order when it comes."""
+
+    def submit(self, key: str, order: dict[str, Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(result_of(key, answer(**order)))
+        except TaskError as error:
+            future.set_exception(error)
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", [Here, Crew])
+def test_an_executor_decides_where_and_the_queue_keeps_the_books(tmp_path: Path, kind: Callable[[], Executor]) -> None:
+    tasks = squares(4, home=str(tmp_path))
+    with kind() as executor:
+        run(tasks[:2], tmp_path / "out", executor=executor)
+        results = run(tasks, tmp_path / "out", executor=executor)
+        with pytest.raises(TaskError, match="task bad: ValueError: x: 7"):
+            run([Task("bad", "engine_tasks:fail", {"x": 7})], tmp_path / "out", executor=executor)
+    assert results == run(tasks, tmp_path / "out") == {f"square-{x}": {"square": x * x} for x in range(4)}
+    assert sorted((tmp_path / "runs.log").read_text().split()) == ["0", "1", "2", "3"]
 
 
 def test_a_result_of_other_arguments_is_refused_with_both_hashes(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Many tasks in local worker processes; what is done is never done again, whatever is killed."""
+"""Many tasks in worker processes; what is done is never done again, whatever is killed."""
 
+from unmemorize.engine.crew import Crew, Executor
 from unmemorize.engine.queue import run
 from unmemorize.engine.task import Task, TaskError
 
-__all__ = ["Task", "TaskError", "run"]
+__all__ = ["Crew", "Executor", "Task", "TaskError", "run"]

@@ -1,4 +1,4 @@
-"""Worker processes, each driven by a thread of this process."""
+"""Where tasks run: what the queue needs of it, and worker processes of this machine."""
 
 import json
 import os
@@ -8,8 +8,10 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+from unmemorize import _arrays
+from unmemorize.engine.process import result_of
 from unmemorize.engine.task import TaskError
 
 ATTEMPTS = 2  # of a task whose worker was killed, by the system for lack of memory, say
@@ -17,6 +19,24 @@ ATTEMPTS = 2  # of a task whose worker was killed, by the system for lack of mem
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "UNMEMORIZE_WORKER"), "1")
 # The same modules as here, but not this program's own __main__: a script needs no guard, a notebook works too.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from unmemorize.engine.process import main; main()"
+
+
+class Executor(Protocol):
+    """Where tasks run. The queue hands it orders and keeps the books; it decides where and when each is done.
+
+    An order holds the arguments of `unmemorize.engine.process.answer`, which does it, writes its result to the order's
+    path, durably, and says what became of it; `result_of` takes that answer apart. A context manager: what is not
+    finished when its block ends is ended.
+    """
+
+    def submit(self, key: str, order: dict[str, Any]) -> Future[Any]:
+        """The result of the order of task `key`, some time; it raises `TaskError`."""
+
+    def __enter__(self) -> Self:
+        """Itself; nothing need be started before the first order comes."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End what runs, start nothing more."""
 
 
 class _KilledError(Exception):
@@ -61,10 +81,19 @@ class _Worker:
 
 
 class Crew:
-    """Up to ``count`` worker processes. None outlives the ``with`` block, nor this process, however that ends."""
+    """Up to ``count`` worker processes. None outlives the ``with`` block, nor this process, however that ends.
 
-    def __init__(self, count: int) -> None:
-        self._threads = ThreadPoolExecutor(count, "unmemorize-worker")
+    Args:
+        count: Processes; None: as many as this process may use cores. Each is started when it is first needed.
+
+    Raises:
+        ValueError: Less than one process.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        if count is not None and count < 1:
+            raise ValueError(f"workers: expected at least 1, got {count}")
+        self._threads = ThreadPoolExecutor(count or _arrays.threads(None), "unmemorize-worker")
         self._own = threading.local()
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
@@ -86,11 +115,7 @@ class Crew:
             raise TaskError(
                 f"task {key}: its worker was killed {ATTEMPTS} times ({how}); out of memory? Then use fewer workers"
             )
-        if "error" in answer:
-            failure = TaskError(f"task {key}: {answer['error']}")
-            failure.add_note(answer["traceback"])
-            raise failure
-        return answer["result"]
+        return result_of(key, answer)
 
     def _worker(self) -> _Worker:
         """The worker of this thread, started when it is first needed."""

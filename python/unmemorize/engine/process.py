@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
-from unmemorize.engine.task import save
+from unmemorize.engine.task import TaskError, save
 
 
 def main() -> None:
@@ -41,6 +41,19 @@ def answer(function: str, arguments: dict[str, Any], path: str, task_hash: str) 
         return {"result": save(Path(path), task_hash, call(function, arguments))}
     except BaseException as error:
         return {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+
+
+def result_of(key: str, answer: dict[str, Any]) -> Any:
+    """The result in an answer.
+
+    Raises:
+        TaskError: The task failed; the note holds the traceback of its process.
+    """
+    if "error" in answer:
+        failure = TaskError(f"task {key}: {answer['error']}")
+        failure.add_note(answer["traceback"])
+        raise failure
+    return answer["result"]
 
 
 def call(function: str, arguments: dict[str, Any]) -> Any:

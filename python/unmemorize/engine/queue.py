@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from unmemorize import _arrays
-from unmemorize.engine.crew import Crew
+from unmemorize.engine.crew import Crew, Executor
 from unmemorize.engine.task import Task
 
 Progress = Callable[[int, int, str, Any], None]
@@ -19,9 +19,10 @@ def run(
     *,
     shared: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Do the tasks that are not done yet, in local worker processes of one thread each.
+    """Do the tasks that are not done yet, in worker processes of one thread each.
 
     A result is written to ``folder/<key>.json`` when its task ends, so a run that was interrupted or killed goes on
     where it was. Results do not depend on the number of workers, nor on the order of the tasks.
@@ -31,6 +32,7 @@ def run(
         folder: Where results are kept; made if it is not there.
         shared: Further arguments of every task that are not part of its identity: where its files lie, for instance.
         workers: Processes; None: as many as this process may use cores.
+        executor: Where to run in place of `workers` processes of this machine; the caller opens and closes it.
         progress: Called as (done, total, key, result) for each task, those done before included.
 
     Returns:
@@ -49,8 +51,6 @@ def run(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers: expected at least 1, got {workers}")
     for key, count in Counter(task.key for task in tasks).items():
         if count > 1:
             raise ValueError(f"tasks: {count} have the key {key!r}; give each its own")
@@ -67,7 +67,7 @@ def run(
             done(task, task.load(folder))
         except FileNotFoundError:
             todo.append(task)
-    with Crew(min(workers or _arrays.threads(None), len(todo)) or 1) as crew:
+    with nullcontext(executor) if executor else Crew(workers) as crew:
         futures = {crew.submit(task.key, _order(task, folder, shared or {})): task for task in todo}
         for future in as_completed(futures):
             done(futures[future], future.result())
