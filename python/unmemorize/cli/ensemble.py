@@ -21,10 +21,14 @@ def describe(store: Folder, config: Config = None) -> None:
 
 
 @app.command()
-def verify(store: Folder, config: Config = None) -> None:
-    """Check every byte of every entry; exit with 1 if one is damaged."""
-    found = Ensemble.open(store).verify()
-    for name, problem in found.damaged.items():
+def verify(
+    store: Folder,
+    designs: Annotated[bool, typer.Option("--designs", help="Draw the designs anew and compare.")] = False,
+    config: Config = None,
+) -> None:
+    """Check every byte of every entry; exit with 1 if one is damaged, or was not trained on what its design says."""
+    found = Ensemble.open(store).verify(designs=designs)
+    for name, problem in (*found.damaged.items(), *found.strayed.items()):
         typer.echo(f"{store / 'entries' / name}: {problem}")
     typer.echo(f"{len(found.whole)} whole, {len(found.damaged)} damaged, {len(found.unfinished)} unfinished")
     raise typer.Exit(0 if found.ok else 1)

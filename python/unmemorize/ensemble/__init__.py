@@ -1,6 +1,15 @@
 """Many models, each trained on a known subset: the store, its estimators, the designs of the subsets."""
 
-from unmemorize.ensemble.designs import DESIGNS, balanced, independent
+from unmemorize.ensemble.design import Design
+from unmemorize.ensemble.designs import (
+    DESIGNS,
+    balanced,
+    independent,
+    leave_out,
+    likely_memorized,
+    pairs,
+    targeted,
+)
 from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization, c_score, influence, influence_topk, memorization, reliability
 from unmemorize.ensemble.queries import Ensemble
@@ -8,6 +17,7 @@ from unmemorize.ensemble.store import Store, Verified
 
 __all__ = [
     "DESIGNS",
+    "Design",
     "Ensemble",
     "Entry",
     "Memorization",
@@ -18,6 +28,10 @@ __all__ = [
     "independent",
     "influence",
     "influence_topk",
+    "leave_out",
+    "likely_memorized",
     "memorization",
+    "pairs",
     "reliability",
+    "targeted",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unmemorize._files import UNFINISHED, sync_folder, write_durably
 from unmemorize.ensemble import record
+from unmemorize.ensemble.design import strayed
 from unmemorize.ensemble.entry import SUFFIX, Entry, Model, encode, pack_events
 from unmemorize.ensemble.header import Header
 from unmemorize.errors import StoreError
@@ -32,16 +33,18 @@ class Verified:
         whole: Ids of the entries that are what was written, in order.
         damaged: What is wrong with each of the others, by its file name.
         unfinished: Files that a killed writer left behind; they were never acknowledged and may be deleted.
+        strayed: What is wrong with each entry, by its id, that was not trained on what its design says.
     """
 
     whole: tuple[str, ...]
     damaged: dict[str, str]
     unfinished: tuple[str, ...]
+    strayed: dict[str, str]
 
     @property
     def ok(self) -> bool:
-        """Whether no entry is damaged."""
-        return not self.damaged
+        """Whether no entry is damaged or strayed."""
+        return not (self.damaged or self.strayed)
 
 
 class Store:
@@ -232,12 +235,18 @@ class Store:
                 whole.append(entry)
         return sorted(whole, key=lambda entry: entry.order), damaged
 
-    def verify(self) -> Verified:
-        """Check every byte of every entry anew and report on each."""
+    def verify(self, *, designs: bool = False) -> Verified:
+        """Check every byte of every entry anew and report on each.
+
+        Args:
+            designs: Draw the designs that the entries name in ``meta`` (see `Design.meta`) anew, and compare. Time
+                O(T n log n), memory O(n).
+        """
         self._known.clear()
         whole, damaged = self._scan()
         unfinished = sorted(path.name for path in (self.path / "entries").glob(f".*{UNFINISHED}"))
-        return Verified(tuple(entry.id for entry in whole), damaged, tuple(unfinished))
+        stray = strayed(whole, np.zeros(self.header.n_train, np.bool_)) if designs else {}
+        return Verified(tuple(entry.id for entry in whole), damaged, tuple(unfinished), stray)
 
     def describe(self) -> dict[str, Any]:
         """Sizes, hashes, entries of each kind, how many hold what, bytes, damaged entries; fits in JSON."""
