@@ -1,6 +1,5 @@
 """The files that people hand to the commands: ids, scores, checkpoints."""
 
-import csv
 import re
 import sys
 from importlib import import_module
@@ -9,38 +8,13 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from unmemorize import models, train
+from unmemorize import models, score_files, train
 from unmemorize.data import Data
-
-
-def read_columns(path: Path) -> dict[str, list[str]]:
-    """A CSV file with a header, by column.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no header, or a line of another length.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: not a CSV file in UTF-8: {error}") from None
-    if not lines:
-        raise ValueError(f"{path}: empty; expected a header and one line for each example")
-    for number, line in enumerate(lines, 1):
-        if len(line) != len(lines[0]):
-            raise ValueError(f"{path}: line {number} has {len(line)} fields, the header has {len(lines[0])}")
-    names = [name.strip() for name in lines[0]]
-    if len(set(names)) < len(names):
-        raise ValueError(f"{path}: the header names a column twice: {', '.join(names)}")
-    return {name.strip(): [line[k].strip() for line in lines[1:]] for k, name in enumerate(lines[0])}
 
 
 def read_source_ids(path: Path) -> np.ndarray:
     """Indices in the user's own data set: one a line, or the column `source_id` (else the first) of a CSV file."""
-    columns = read_columns(path)
+    columns = score_files.text_columns(path)
     first = next(iter(columns))
     texts = columns.get("source_id", columns[first])
     if "source_id" not in columns and _whole(first):  # no header: the first line is an id too
@@ -49,25 +23,6 @@ def read_source_ids(path: Path) -> np.ndarray:
         if not _whole(text):
             raise ValueError(f"{path}: expected whole numbers, got {text!r}")
     return np.array([int(text) for text in texts], dtype=np.int64)
-
-
-def read_score(path: Path, column: str, of: Data) -> np.ndarray:
-    """One score for each training row, from what `unmemorize score` wrote or any CSV file with a `source_id` column."""
-    columns = read_columns(path)
-    for needed in ("source_id", column):
-        if needed not in columns:
-            raise ValueError(f"{path}: no column {needed!r}; it has {', '.join(columns)}")
-    score = np.full(len(of.train), np.nan)
-    rows = rows_of(read_source_ids(path), of)
-    if len(np.unique(rows)) < len(rows):
-        raise ValueError(
-            f"{path}: {len(rows) - len(np.unique(rows))} examples occur more than once; keep one line of each"
-        )
-    try:
-        score[rows] = [float(text) for text in columns[column]]
-    except ValueError as error:
-        raise ValueError(f"{path}: column {column!r}: {error}") from None
-    return score
 
 
 def rows_of(source_ids: np.ndarray, of: Data) -> np.ndarray:

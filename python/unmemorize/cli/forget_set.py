@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich import print as say
 
-from unmemorize import ForgetSet, data
-from unmemorize.cli.files import read_score, read_source_ids, rows_of
+from unmemorize import ForgetSet, data, score_files
+from unmemorize.cli.files import read_source_ids, rows_of
 from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Normalize, Seed, ValShare
 
 
@@ -15,7 +15,7 @@ def command(
     data_name: DataName,
     out: Annotated[Path, typer.Option("--out", help="Manifest to write (.json).")],
     ids: Annotated[Path | None, typer.Option(help="Your own list: a CSV file with source ids.")] = None,
-    scores: Annotated[Path | None, typer.Option(help="CSV file with a source_id column and scores.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="Scores by source_id: .csv, .parquet or .npz.")] = None,
     by: Annotated[str, typer.Option(help="The score's column; higher = more memorized.")] = "memorization",
     size: Annotated[int, typer.Option(min=1, help="Examples to forget, all strata together.")] = 135,
     strata: Annotated[int, typer.Option(min=1, help="Number of strata.")] = 3,
@@ -30,7 +30,7 @@ def command(
     """Choose a forget set by score, at random, or from a list of ids, and write its manifest."""
     of = data.load(data_name, val_share=val_share, normalize=normalize, noise=noise, seed=data_seed)
     labels = of.train.labels.cpu().numpy()
-    score = None if scores is None else read_score(scores, by, of)
+    score = None if scores is None else score_files.column(scores, by, of.train.source_ids)
     if ids is not None:
         rows = rows_of(read_source_ids(ids), of)
         own = None if score is None else score[rows]

@@ -9,10 +9,10 @@ import torch
 import typer
 from rich import print as say
 
-from unmemorize import Context, Ensemble, ForgetSet, audit, data, report, train
+from unmemorize import Context, Ensemble, ForgetSet, audit, data, report, score_files, train
 from unmemorize import unlearn as unlearning
 from unmemorize.cli import manifest
-from unmemorize.cli.files import read_model, read_score, read_source_ids, rows_of
+from unmemorize.cli.files import read_model, read_source_ids, rows_of
 from unmemorize.cli.options import (
     Config,
     DataName,
@@ -38,7 +38,9 @@ def command(
     forget_set: Annotated[Path | None, typer.Option(help="What to forget: a manifest of forget-set.")] = None,
     algorithm: Annotated[str, typer.Option(help="One of the unlearning algorithms.")] = "fine_tune",
     plan: Annotated[str, typer.Option(help="vanilla, shuffle or rum.")] = "vanilla",
-    scores: Annotated[Path | None, typer.Option(help="CSV file with the score that cuts the strata.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Scores that cut the strata, by source_id: .csv, .parquet or .npz.")
+    ] = None,
     by: Annotated[str, typer.Option(help="The score's column; higher = more memorized.")] = "confidence",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter; may be repeated.")
@@ -108,7 +110,7 @@ def command(
 def _forget_set(of: Data, ids: Path | None, manifest_path: Path | None, scores: Path | None, by: str) -> ForgetSet:
     if (ids is None) == (manifest_path is None):
         raise ValueError("what to forget: give one of --ids and --forget-set")
-    score = None if scores is None else read_score(scores, by, of)
+    score = None if scores is None else score_files.column(scores, by, of.train.source_ids)
     if manifest_path is not None:
         chosen = ForgetSet.load(manifest_path)
         return chosen if score is None else chosen.restrata(score)

@@ -1,16 +1,13 @@
 """The stages of an experiment, in the order of the street; each reads what the one before wrote to the folder."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unmemorize import audit, engine
-from unmemorize._files import write_durably
+from unmemorize import audit, engine, score_files
 from unmemorize.audit import Evaluation, Measurement
 from unmemorize.data import Data
 from unmemorize.engine import Task
@@ -206,12 +203,7 @@ def judge(results: Sequence[dict[str, Any]], oracles: Sequence[dict[str, Any]]) 
 
 
 def write_scores(path: Path, of: Data, columns: dict[str, np.ndarray]) -> None:
-    """One line for each training example: row, source_id, label, whether it was flipped, and every score."""
-    labels = of.train.labels.cpu().numpy()
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "source_id", "label", "flipped", *columns])
-    for row in range(len(labels)):
-        own = [repr(float(column[row])) for column in columns.values()]
-        writer.writerow([row, int(of.train.source_ids[row]), int(labels[row]), int(of.flipped[row]), *own])
-    write_durably(path, text.getvalue().encode())
+    """One row for each training example: row, source_id, label, whether it was flipped, and every score."""
+    train = of.train
+    about = {"id": train.ids.cpu().numpy(), "source_id": train.source_ids, "label": train.labels.cpu().numpy()}
+    score_files.write(path, {**about, "flipped": of.flipped.astype(np.int64), **columns})

@@ -7,18 +7,20 @@ import torch
 from torch import nn
 
 from unmemorize.models.convnet import convnet
+from unmemorize.models.patch_convnet import patch_convnet
 from unmemorize.models.resnet import resnet18, resnet18_imagenet_stem, resnet50
 from unmemorize.models.vgg import vgg16_bn
 
 _NETWORKS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
     "convnet": convnet,
+    "patch_convnet": patch_convnet,
     "resnet18": lambda channels, _height, _width, n_classes: resnet18(channels, n_classes),
     "resnet18_imagenet_stem": lambda channels, _height, _width, n_classes: resnet18_imagenet_stem(channels, n_classes),
     "resnet50": lambda channels, _height, _width, n_classes: resnet50(channels, n_classes),
     "vgg16_bn": lambda channels, _height, _width, n_classes: vgg16_bn(channels, n_classes),
 }
 NAMES = tuple(_NETWORKS)
-SMALLEST = {"vgg16_bn": 32}  # pixels; five max-pools
+SMALLEST = {"vgg16_bn": 32, "patch_convnet": 16}  # pixels; five max-pools, or two after patches of 4
 
 
 class Inputs(Protocol):
