@@ -45,7 +45,7 @@ def test_verify_names_what_is_damaged(store: Path, run: Run) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     code, said, _ = run("ensemble", "verify", store)
     assert code == 1
-    assert f"{path}: damaged" in said
+    assert f"{path.name}: damaged" in said
     assert f"{T - 1} whole, 1 damaged" in said
 
 
@@ -54,6 +54,15 @@ def test_merge_copies_what_is_missing(store: Path, tmp_path: Path, run: Run) -> 
     add(other, 0, key="another")
     assert run("ensemble", "merge", store, other.path) == (0, f"{store}: {T + 1} models, 1 of them new\n", "")
     assert len(files(other)) == 1
+
+
+def test_pack_copies_into_few_files(store: Path, tmp_path: Path, run: Run) -> None:
+    assert run("ensemble", "pack", store, "--out", tmp_path / "p") == (
+        0,
+        f"{tmp_path / 'p'}: {T} models in 1 files\n",
+        "",
+    )
+    assert run("ensemble", "verify", tmp_path / "p")[0] == 0
 
 
 def test_a_slip_is_one_line(store: Path, tmp_path: Path, run: Run) -> None:

@@ -52,7 +52,7 @@ def files(store: Ensemble) -> list[Path]:
 
 def file_of(store: Ensemble, t: int) -> Path:
     (entry,) = (entry for entry in store if entry.key == f"model-{t:03d}")
-    return entry.path
+    return entry.place.path
 
 
 def test_scores_are_those_of_the_matrices_in_any_order_of_appending(tmp_path: Path) -> None:

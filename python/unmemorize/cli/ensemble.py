@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from unmemorize import Ensemble
-from unmemorize.cli.options import Config
+from unmemorize.cli.options import Config, Out
 
 app = typer.Typer(help="Models that were each trained on a known subset: keep them, check them, carry them.")
 
@@ -29,7 +29,7 @@ def verify(
     """Check every byte of every entry; exit with 1 if one is damaged, or was not trained on what its design says."""
     found = Ensemble.open(store).verify(designs=designs)
     for name, problem in (*found.damaged.items(), *found.strayed.items()):
-        typer.echo(f"{store / 'entries' / name}: {problem}")
+        typer.echo(f"{name}: {problem}")
     typer.echo(f"{len(found.whole)} whole, {len(found.damaged)} damaged, {len(found.unfinished)} unfinished")
     raise typer.Exit(0 if found.ok else 1)
 
@@ -46,3 +46,15 @@ def merge(
     for other in others:
         ours.merge(other)
     typer.echo(f"{store}: {len(ours)} models, {len(ours) - before} of them new")
+
+
+@app.command()
+def pack(
+    store: Folder,
+    out: Out,
+    size: Annotated[int, typer.Option(min=1, metavar="MIB", help="Size of a file, at most, in MiB.")] = 1024,
+    config: Config = None,
+) -> None:
+    """Copy a store into few files, to carry elsewhere; it is read like any other."""
+    packed = Ensemble.open(store).pack(out, size=size << 20)
+    typer.echo(f"{out}: {len(packed)} models in {len(list((out / 'packs').iterdir()))} files")

@@ -1,4 +1,4 @@
-"""One entry of a store: what one model was trained on and what it says, in one file.
+"""One entry of a store: what one model was trained on and what it says, in one file, or in a piece of a packed one.
 
 The file is a valid safetensors file. Its last array, ``digest``, is the BLAKE2b hash of every byte before it, so a file
 that was cut short or altered anywhere is known for what it is.
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,45 @@ from unmemorize.events import LearningEvents
 FORMAT = "unmemorize.Ensemble.entry/1"
 SUFFIX = ".safetensors"
 
-Place = tuple[np.dtype[Any], tuple[int, ...], int]  # type, shape and first byte of an array
+ArrayPlace = tuple[np.dtype[Any], tuple[int, ...], int]  # type, shape, and first byte within the entry
 
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "F16": np.dtype("<f2")}
 _DIGEST = 16  # bytes
 _PIECE = 1 << 20  # bytes read at a time
 _SAID = ("kind", "key", "forget_hash", "meta")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the bytes of an entry are: a file of its own, or a piece of a packed one."""
+
+    path: Path
+    id: str
+    first: int
+    size: int
+
+    @classmethod
+    def file(cls, path: Path) -> Self:
+        """All of ``path``.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        return cls(path, path.name.removesuffix(SUFFIX), 0, path.stat().st_size)
+
+    def read(self, file: BinaryIO, size: int) -> Iterator[bytes]:
+        """The first ``size`` bytes of it from its open file, a piece at a time."""
+        file.seek(self.first)
+        for start in range(0, size, _PIECE):
+            yield file.read(min(_PIECE, size - start))
+
+    @property
+    def name(self) -> str:
+        """The name of the file, and of the piece of it."""
+        return self.path.name if self.path.suffix == SUFFIX else f"{self.path.name}: {self.id}"
+
+    def __str__(self) -> str:
+        return str(self.path.with_name(self.name))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,46 +89,64 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Entry(Model):
-    """A model of a store. Every byte of its file was checked when it was opened; arrays are read when asked for.
+    """A model of a store. Every byte of it was checked when it was opened; arrays are read when asked for.
 
     Attributes:
-        path: Its file.
+        place: Where its bytes are.
         digest: Hash of the contents, in hexadecimal digits.
         arrays: Type, shape and first byte of each array.
     """
 
-    path: Path
+    place: Place
     digest: str
-    arrays: dict[str, Place] = field(repr=False)
+    arrays: dict[str, ArrayPlace] = field(repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Check every byte of ``path`` and read what it says of the model. Memory O(1).
+    def open(cls, place: Place) -> Self:
+        """Check every byte at ``place`` and read what it says of the model. Memory O(1).
 
         Raises:
             StoreError: It is damaged, cut short or something else.
             FileNotFoundError: There is no such file.
         """
-        size = path.stat().st_size
         digest = hashlib.blake2b(digest_size=_DIGEST)
-        with path.open("rb") as file:
-            for first in range(0, size - _DIGEST, _PIECE):
-                digest.update(file.read(min(_PIECE, size - _DIGEST - first)))
-            if file.read() != digest.digest():
-                raise StoreError(f"{path}: damaged: cut short or altered, its {size} bytes do not match their checksum")
-            file.seek(0)
+        held = place.size - _DIGEST
+        with place.path.open("rb") as file:
+            for piece in place.read(file, held):
+                digest.update(piece)
+            if file.read(_DIGEST) != digest.digest():
+                raise StoreError(
+                    f"{place}: damaged: cut short or altered, its {place.size} bytes do not match their checksum"
+                )
+            file.seek(place.first)
             try:
                 length = int.from_bytes(file.read(8), "little")
-                if length > size:
+                if length > place.size:
                     raise ValueError(f"a header of {length} bytes")
-                return cls(path=path, digest=digest.hexdigest(), **_parse(file.read(length), 8 + length, size))
+                said = _parse(file.read(length), 8 + length, place.size)
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-                raise StoreError(f"{path}: not an entry of an ensemble: {error!r}") from error
+                raise StoreError(f"{place}: not an entry of an ensemble: {error!r}") from error
+        return cls(place=place, digest=digest.hexdigest(), **said)
 
     @property
     def id(self) -> str:
         """Its name in the store."""
-        return self.path.name.removesuffix(SUFFIX)
+        return self.place.id
+
+    def content(self) -> Iterator[bytes]:
+        """Its bytes, a piece at a time. Memory O(1).
+
+        Raises:
+            StoreError: They are not those that were checked when it was opened.
+        """
+        digest = hashlib.blake2b(digest_size=_DIGEST)
+        with self.place.path.open("rb") as file:
+            for piece in self.place.read(file, self.place.size - _DIGEST):
+                digest.update(piece)
+                yield piece
+        if digest.hexdigest() != self.digest:
+            raise StoreError(f"{self.place}: damaged since it was opened")
+        yield digest.digest()
 
     @property
     def order(self) -> tuple[str, int, str]:
@@ -111,13 +162,13 @@ class Entry(Model):
             StoreError: The file was cut short since it was opened.
         """
         if name not in self.arrays:
-            raise KeyError(f"{self.path}: holds no {name}; it holds {', '.join(sorted(self.arrays))}")
+            raise KeyError(f"{self.place}: holds no {name}; it holds {', '.join(sorted(self.arrays))}")
         dtype, shape, first = self.arrays[name]
-        with self.path.open("rb") as file:
-            file.seek(first)
+        with self.place.path.open("rb") as file:
+            file.seek(self.place.first + first)
             values = np.fromfile(file, dtype, math.prod(shape))
         if values.size != math.prod(shape):
-            raise StoreError(f"{self.path}: damaged: cut short within {name}")
+            raise StoreError(f"{self.place}: damaged: cut short within {name}")
         return values.reshape(shape)
 
     def _bits(self, name: str, n: int) -> NDArray[np.bool_]:
@@ -225,7 +276,7 @@ def _parse(text: bytes, start: int, size: int) -> dict[str, Any]:
     return {"header": header, "arrays": arrays, **{name: said[name] for name in _SAID}}
 
 
-def _place(name: str, at: Mapping[str, Any], start: int, size: int) -> Place:
+def _place(name: str, at: Mapping[str, Any], start: int, size: int) -> ArrayPlace:
     dtype, shape = _DTYPES[at["dtype"]], tuple(at["shape"])
     first, end = at["data_offsets"]
     if not (0 <= first <= end <= size - start and end - first == math.prod(shape) * dtype.itemsize):

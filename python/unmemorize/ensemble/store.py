@@ -11,12 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unmemorize import _arrays
 from unmemorize._files import UNFINISHED, sync_folder, write_durably
-from unmemorize.ensemble import record
+from unmemorize.ensemble import pack, record
 from unmemorize.ensemble.design import strayed
-from unmemorize.ensemble.entry import SUFFIX, Entry, Model, encode, pack_events
+from unmemorize.ensemble.entry import Entry, Model, encode, pack_events
 from unmemorize.ensemble.header import Header
-from unmemorize.errors import StoreError
+from unmemorize.ensemble.shelf import ENTRIES, PACKS, Shelf
 from unmemorize.events import LearningEvents
 
 KINDS = ("reference", "unlearned", "oracle")
@@ -63,7 +64,7 @@ class Store:
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.header = header
-        self._known: dict[Path, Entry] = {}  # found whole since the store was opened
+        self._shelf = Shelf(path, header)
 
     @classmethod
     def create(
@@ -91,10 +92,10 @@ class Store:
         path, header = Path(path), Header(index(n_train), index(n_test), data_hash, recipe_hash)
         if Header.file(path).exists():
             Header.load(path).expect(str(path), **header.to_dict())
-        elif path.exists() and any(file.name != "entries" and file.suffix != UNFINISHED for file in path.iterdir()):
+        elif path.exists() and any(file.name != ENTRIES and file.suffix != UNFINISHED for file in path.iterdir()):
             raise FileExistsError(f"{path}: holds files but no ensemble; name an empty or a new folder")
         else:
-            (path / "entries").mkdir(parents=True, exist_ok=True)
+            (path / ENTRIES).mkdir(parents=True, exist_ok=True)
             header.save(path)
             sync_folder(path.parent)
         return cls(path, header)
@@ -180,21 +181,9 @@ class Store:
 
     def _publish(self, model: Model, arrays: Mapping[str, NDArray[Any]]) -> str:
         name = str(uuid.uuid4() if model.key is None else uuid.uuid5(_KEYS, model.key))
-        path = self.path / "entries" / f"{name}{SUFFIX}"
-        if not self._is_there(path, model, arrays["member"]):
-            write_durably(path, encode(model, arrays))
+        if model.key is None or not self._shelf.holds(name, model, arrays["member"]):
+            write_durably(self._shelf.file(name), encode(model, arrays))
         return name
-
-    def _is_there(self, path: Path, model: Model, member: NDArray[np.uint8]) -> bool:
-        """Whether ``model`` is at ``path`` already; a damaged entry does not count, another model is an error."""
-        try:
-            there = Entry.open(path)
-        except (FileNotFoundError, StoreError):
-            return False
-        same = (there.kind, there.forget_hash) == (model.kind, model.forget_hash)
-        if not (same and np.array_equal(there.array("member"), member)):
-            raise ValueError(f"key: {there.key!r} is taken by another model in {self.path}; give each model its own")
-        return True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -214,26 +203,10 @@ class Store:
         """
         if kind is not None:
             _check_kind(kind)
-        whole, damaged = self._scan()
+        whole, damaged = self._shelf.read()
         for name, problem in damaged.items():
-            warnings.warn(f"{self.path / 'entries' / name}: {problem}; it is left out", stacklevel=3)
+            warnings.warn(f"{self.path}: {name}: {problem}; it is left out", stacklevel=3)
         return [entry for entry in whole if kind in (None, entry.kind)]
-
-    def _scan(self) -> tuple[list[Entry], dict[str, str]]:
-        """The whole entries in order, and what is wrong with each of the others by its file name."""
-        whole, damaged = [], {}
-        for path in sorted((self.path / "entries").glob(f"[!.]*{SUFFIX}")):
-            try:
-                entry = self._known.get(path) or Entry.open(path)
-                entry.header.expect("entry", **self.header.to_dict())
-            except FileNotFoundError:  # deleted since it was listed
-                continue
-            except ValueError as error:
-                damaged[path.name] = str(error).removeprefix(f"{path}: ")
-            else:
-                self._known[path] = entry
-                whole.append(entry)
-        return sorted(whole, key=lambda entry: entry.order), damaged
 
     def verify(self, *, designs: bool = False) -> Verified:
         """Check every byte of every entry anew and report on each.
@@ -242,21 +215,19 @@ class Store:
             designs: Draw the designs that the entries name in ``meta`` (see `Design.meta`) anew, and compare. Time
                 O(T n log n), memory O(n).
         """
-        self._known.clear()
-        whole, damaged = self._scan()
-        unfinished = sorted(path.name for path in (self.path / "entries").glob(f".*{UNFINISHED}"))
+        whole, damaged = self._shelf.read(anew=True)
         stray = strayed(whole, np.zeros(self.header.n_train, np.bool_)) if designs else {}
-        return Verified(tuple(entry.id for entry in whole), damaged, tuple(unfinished), stray)
+        return Verified(tuple(entry.id for entry in whole), damaged, tuple(self._shelf.unfinished()), stray)
 
     def describe(self) -> dict[str, Any]:
         """Sizes, hashes, entries of each kind, how many hold what, bytes, damaged entries; fits in JSON."""
-        whole, damaged = self._scan()
+        whole, damaged = self._shelf.read()
         return {
             "path": str(self.path),
             **self.header.to_dict(),
             **{kind: sum(entry.kind == kind for entry in whole) for kind in KINDS},
             **{name: sum(name in entry.arrays for entry in whole) for name in ("phi", "test_phi", "probs", "events")},
-            "bytes": sum(entry.path.stat().st_size for entry in whole),
+            "bytes": sum(entry.place.size for entry in whole),
             "damaged": damaged,
         }
 
@@ -269,11 +240,33 @@ class Store:
         """
         theirs = other if isinstance(other, Store) else Store.open(other)
         theirs.header.expect(str(theirs.path), **self.header.to_dict())
-        ours = {entry: self.path / "entries" / entry.path.name for entry in theirs}
-        new = {entry: path for entry, path in ours.items() if not self._is_there(path, entry, entry.array("member"))}
-        for entry, path in new.items():
-            write_durably(path, encode(entry, {name: entry.array(name) for name in entry.arrays if name != "digest"}))
+        for entry in self._lacking(theirs):
+            write_durably(self._shelf.file(entry.id), entry.content())
         return self
+
+    def _lacking(self, other: "Store") -> list[Entry]:
+        """What another store holds and this one does not; all of it is checked before anything is copied."""
+        return [entry for entry in other if not self._shelf.holds(entry.id, entry, entry.array("member"))]
+
+    def pack(self, path: str | Path, *, size: int = 1 << 30) -> Self:
+        """Copy the entries into few files, to carry elsewhere: a store like any other, with the same answers.
+
+        Killed, the same call goes on where it was. ``Ensemble.create(...).merge(packed)`` unpacks; so does ``tar x``.
+
+        Args:
+            path: A new or empty folder, or a store of the same sizes and hashes: then what it lacks is added.
+            size: Bytes of a file, at most; an entry that is larger has a file for itself.
+
+        Returns:
+            The packed store.
+
+        Raises:
+            ValueError: As `merge`.
+        """
+        store = type(self).create(path, **self.header.to_dict())
+        for group in pack.groups(store._lacking(self), _arrays.count(size, "size")):
+            write_durably(store._shelf.folder(PACKS) / f"{uuid.uuid4()}{pack.SUFFIX}", pack.encode(group))
+        return store
 
 
 def _check_kind(kind: str) -> None:
