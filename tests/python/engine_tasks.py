@@ -80,3 +80,26 @@ def identify(home: str, x: int = 0) -> dict[str, Any]:
     (Path(home) / f"worker-{x}.pid").write_text(str(os.getpid()))
     time.sleep(60)
     return {}
+
+
+def meet(x: int, home: str, count: int) -> dict[str, Any]:
+    """Say on which node of Ray this runs, and wait for ``count`` such tasks at once, or to be told to go."""
+    import ray
+
+    (Path(home) / f"{x}.{ray.get_runtime_context().get_node_id()}").write_text(str(os.getpid()))
+    while not (Path(home) / "go").exists() and len(list(Path(home).glob("[0-9]*.*"))) < count:
+        time.sleep(0.02)
+    return {"square": x * x, "kernels": _arrays.threads(None)}
+
+
+def write_and_die(x: int, home: str) -> dict[str, Any]:
+    """Die between writing the result and telling."""
+    import threading
+
+    def die_when_written() -> None:
+        while not (Path(home) / "out" / f"last-words-{x}.json").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=die_when_written, daemon=True).start()
+    return square(x, home)

@@ -76,6 +76,12 @@ def test_an_executor_decides_where_and_the_queue_keeps_the_books(tmp_path: Path,
     assert sorted((tmp_path / "runs.log").read_text().split()) == ["0", "1", "2", "3"]
 
 
+def test_a_result_that_was_written_is_not_made_again(tmp_path: Path) -> None:
+    task = Task("last-words-3", "engine_tasks:write_and_die", {"x": 3, "home": str(tmp_path)})
+    assert run([task], tmp_path / "out", workers=1) == {"last-words-3": {"square": 9}}
+    assert (tmp_path / "runs.log").read_text().split() == ["3"]
+
+
 def test_a_result_of_other_arguments_is_refused_with_both_hashes(tmp_path: Path) -> None:
     run([Task("a", "engine_tasks:square", {"x": 1})], tmp_path, workers=1)
     other = Task("a", "engine_tasks:square", {"x": 2})

@@ -8,12 +8,13 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
-from unmemorize.engine.task import TaskError, save
+from unmemorize.engine.task import TaskError, save, stored
 
 
 def main() -> None:
@@ -36,8 +37,13 @@ def _listen(orders: TextIO, inbox: "SimpleQueue[str]") -> None:
 
 
 def answer(function: str, arguments: dict[str, Any], path: str, task_hash: str) -> dict[str, Any]:
-    """Run a task, write its result to ``path`` and return it, or else what went wrong."""
+    """Run a task, write its result to ``path`` and return it, or else what went wrong.
+
+    What a worker wrote that was lost before it could say so is not done again.
+    """
     try:
+        with suppress(FileNotFoundError):
+            return {"result": stored(path, task_hash)}
         return {"result": save(Path(path), task_hash, call(function, arguments))}
     except BaseException as error:
         return {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}

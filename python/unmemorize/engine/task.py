@@ -57,18 +57,22 @@ class Task:
             StoreError: The stored result is damaged.
             ValueError: The stored result is that of another task.
         """
-        path = self.file(folder)
-        try:
-            stored = json.loads(path.read_bytes())
-            found, result = stored["task"], stored["result"]
-        except (ValueError, LookupError, TypeError) as error:
-            raise StoreError(f"{path}: damaged result: {error!r}; remove it and run again") from error
-        if found != self.hash:
-            raise ValueError(
-                f"{path}: holds the result of task {found[:12]}, expected {self.hash[:12]}: same key, other arguments; "
-                "use another folder, or remove it"
-            )
-        return result
+        return stored(self.file(folder), self.hash)
+
+
+def stored(path: str | Path, task_hash: str) -> Any:
+    """The result of a task, as `Task.load` describes."""
+    try:
+        kept = json.loads(Path(path).read_bytes())
+        found, result = kept["task"], kept["result"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise StoreError(f"{path}: damaged result: {error!r}; remove it and run again") from error
+    if found != task_hash:
+        raise ValueError(
+            f"{path}: holds the result of task {found[:12]}, expected {task_hash[:12]}: same key, other arguments; "
+            "use another folder, or remove it"
+        )
+    return result
 
 
 def save(path: Path, task_hash: str, result: object) -> Any:
