@@ -47,12 +47,13 @@ def forget_set_of(folder: str, name: str) -> ForgetSet:
     return ForgetSet.load(Path(folder) / "forget_sets" / f"{name}.json")
 
 
-class _Timed(LearningEvents):
+class TimedEvents(LearningEvents):
     """Learning events that know the wall seconds they took."""
 
     seconds = 0.0
 
     def update(self, *args: Any, **options: Any) -> None:
+        """As that of `LearningEvents`, timed."""
         start = perf_counter()
         super().update(*args, **options)
         self.seconds += perf_counter() - start
@@ -62,7 +63,7 @@ def original(folder: str, index: int) -> dict[str, Any]:
     """Train the model that is to forget, its learning events recorded."""
     settings = load_settings(folder)
     of = data_of(settings)
-    events = _Timed(len(of.train))
+    events = TimedEvents(len(of.train))
     model, seconds = _fit(settings, of, of.train, settings.seed_of("original", index), events)
     ctx = _context(settings, "evaluate", index)
     home = Path(folder) / "original"
@@ -127,7 +128,7 @@ def unlearned(folder: str, index: int, cell: dict[str, str], steps: list[dict[st
     which = Cell(**cell)
     store = Ensemble.open(Path(folder) / "ensemble") if which.algorithm == "out_of_sample" else None
     algorithm = method(which, steps, ensemble=store, seed=settings.seed_of("shuffle", index))
-    _warm_up(settings)
+    warm_up(settings)
     forget_set = forget_set_of(folder, FORGET_SET)
     refined = forget_set_of(folder, f"{FORGET_SET}-by-{which.scores}") if which.scores == settings.proxy else forget_set
     done = unlearn.run(
@@ -151,7 +152,7 @@ def _design(n: int, models_: int, ratio: float, seed: int) -> np.ndarray:
 
 
 @cache
-def _warm_up(settings: Settings) -> None:
+def warm_up(settings: Settings) -> None:
     """One step, once a process: the first of each shape compiles its kernels, which is no part of what is timed."""
     of, recipe = data_of(settings), recipe_of(settings)
     model, ctx = models.build(recipe.model, of, seed=0), Context(progress=False)
@@ -169,7 +170,7 @@ def _fit(
 ) -> tuple[nn.Module, float]:
     """A model trained from scratch on `examples`, and the wall seconds it took."""
     recipe = recipe_of(settings)
-    _warm_up(settings)
+    warm_up(settings)
     start = perf_counter()
     model = models.build(recipe.model, of, seed=seed)
     train.fit(model, examples, recipe, Context(seed=seed, progress=False), events=events)

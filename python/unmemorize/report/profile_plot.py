@@ -60,12 +60,12 @@ def _profile(profile: Profile, proxy: str, number: int, strata: Sequence[str]) -
     with rc_context(RC):
         figure = drawn(WIDTH, 3.5)
         axes = figure.subplots()
-        _density(axes, rank, score)
+        density(axes, rank, score)
         if profile.flipped is not None and profile.flipped[known].any():
             flipped = profile.flipped[known]
             axes.plot(rank[flipped], score[flipped], "x", color=COLOUR["flip"], markersize=4.5, markeredgewidth=1.2)
         if profile.stratum is not None:
-            _strata(axes, score, profile.stratum[known], strata)
+            strata_bars(axes, score, profile.stratum[known], strata)
         axes.set_xlim(-3, 103)
         axes.set_xlabel(f"rank by {fit(proxy)}, per cent")
         axes.set_ylabel("exact memorization")
@@ -77,20 +77,20 @@ def _profile(profile: Profile, proxy: str, number: int, strata: Sequence[str]) -
         return to_svg(figure, f"profile-{number}", alt)
 
 
-def _density(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
+def density(axes: Any, x: np.ndarray, y: np.ndarray) -> None:
     """Square cells, the denser the more opaque: opacity, unlike a colour map, works on either background."""
-    low = min(0.0, float(y.min()))
-    counts, across, up = np.histogram2d(x, y, bins=(34, 22), range=((0, 100), (low, 1.0)))
+    low, high = min(0.0, float(y.min())), max(1.0, float(y.max()))
+    counts, across, up = np.histogram2d(x, y, bins=(34, 22), range=((0, 100), (low, high)))
     shade = np.log1p(counts) / np.log1p(counts.max())
     for i, j in zip(*np.nonzero(counts), strict=True):
         corner = (across[i], up[j])
         size = (across[i + 1] - across[i], up[j + 1] - up[j])
         opacity = 0.15 + 0.8 * float(shade[i, j])
         axes.add_patch(Rectangle(corner, *size, facecolor=COLOUR["accent"], alpha=opacity, linewidth=0))
-    axes.set_ylim(low - 0.04, 1.04)
+    axes.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
 
 
-def _strata(axes: Any, score: np.ndarray, stratum: np.ndarray, names: Sequence[str]) -> None:
+def strata_bars(axes: Any, score: np.ndarray, stratum: np.ndarray, names: Sequence[str]) -> None:
     """The score range of each stratum of the forget set, as a bar on the right."""
     at = -math.inf  # labels of strata that are close to each other are moved apart
     for k, name in enumerate(names):

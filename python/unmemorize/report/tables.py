@@ -18,6 +18,7 @@ UNITS: dict[str, Callable[[float], str]] = {
     "rate": text.rate,
     "share": text.percent,
     "seconds": text.duration,
+    "count": lambda number: text.number(number, 1),
 }
 FACTORS = {"forget": "S", "retain": "R", "test": "test", "mia": "MIA"}  # of 1 - Δ
 

@@ -5,6 +5,7 @@ A figure is drawn in placeholder colours, one for each CSS variable of page.css;
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -52,6 +53,21 @@ _VARIABLE = {value: f"var(--{name})" for name, value in COLOUR.items()}
 def drawn(width: float, height: float) -> Any:
     """An empty figure of that size in inches, in no global state; draw into it within `rc_context(RC)`."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def to_file(figure: Any) -> bytes:
+    """The figure as an SVG file of its own, in the light colours of the page."""
+    buffer = io.StringIO()
+    with rc_context({**RC, "savefig.facecolor": _light()["surface"]}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    light = {COLOUR[name]: value for name, value in _light().items() if name in COLOUR}
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: light.get(found[0], found[0]), buffer.getvalue()).encode()
+
+
+def _light() -> dict[str, str]:
+    """The colours of page.css, those of a light background."""
+    css = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css.split("@media")[0]))
 
 
 def fit(name: str, room: int = ROOM) -> str:
