@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 OUT ?= runs/demo
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.py' -o -name '*.toml' -o -name '*.j2' -o -name '*.css') Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench peers clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -28,6 +28,10 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	cargo bench --locked
+
+# About ten minutes on a quiet machine; writes docs/benchmarks.md.
+peers: $(VENV)/.installed-dev
+	$(PY) -m benches.peers --write
 
 clean:
 	rm -rf target $(VENV)

@@ -1,0 +1,47 @@
+//! What the machine can do at most: copy memory, and count ones that are in the first cache already.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use unmemorize::parallel::{Threads, available};
+use unmemorize::simd::{Kernel, and_count, dispatch};
+
+const BYTES: usize = 256 << 20;
+const WORDS: usize = 1 << 10; // 8 KiB on each side
+const PASSES: usize = 1 << 14;
+
+/// Ones that two rows share, counted `PASSES` times.
+struct Passes<'a>(&'a [u64], &'a [u64]);
+
+impl Kernel for Passes<'_> {
+    type Output = u64;
+    #[inline(always)]
+    fn run(self) -> u64 {
+        (0..PASSES).map(|_| and_count(black_box(self.0), black_box(self.1))).sum()
+    }
+}
+
+fn machine(c: &mut Criterion) {
+    let threads = Threads::new(available()).expect("this machine has threads");
+    let mut group = c.benchmark_group("machine");
+    group.sample_size(20);
+
+    let (from, mut to) = (vec![1_u8; BYTES], vec![0_u8; BYTES]);
+    let chunk = BYTES / threads.count();
+    group.throughput(Throughput::Bytes(2 * BYTES as u64)); // read and written
+    group.bench_function("copy", |b| {
+        b.iter(|| {
+            threads.for_each_chunk(&mut to, chunk, |start, part| part.copy_from_slice(&from[start..][..part.len()]));
+        });
+    });
+
+    let rows: Vec<[Vec<u64>; 2]> = (0..threads.count()).map(|_| [vec![!0; WORDS], vec![!1; WORDS]]).collect();
+    group.throughput(Throughput::Elements((threads.count() * PASSES * WORDS) as u64));
+    group.bench_function("words counted", |b| {
+        b.iter(|| threads.map(rows.len(), |t| dispatch(Passes(&rows[t][0], &rows[t][1]))));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, machine);
+criterion_main!(benches);
