@@ -247,3 +247,20 @@ fn trackers_that_do_not_belong_together_are_told_apart() {
     assert_eq!(message, "mode: expected 'train' to match this tracker, got 'eval'");
     assert!(LearningEvents::new(usize::MAX / 8, Mode::Train).is_err());
 }
+
+#[test]
+fn taking_all_but_some_is_forgetting_them() {
+    let (z, ids) = ([2.0, 0.0, 0.0, 1.0, 3.0, 1.0], [4, 0, 7]);
+    let mut events = tracker();
+    events
+        .update(&Batch { ids: &ids, logits: Logits::F64(&z), classes: 2, labels: &[0, 0, 1] }, Some(0), &Threads::one())
+        .unwrap();
+    let whole = events.clone();
+    assert_eq!(whole.take(&[7, 4]).unwrap().seen(), [1, 1]);
+    assert_eq!(bits(&whole.take(&(0..12).collect::<Vec<_>>()).unwrap()), bits(&whole));
+    assert!(events.forget(&[4, 12]).is_err());
+    assert_eq!(events, whole);
+    events.forget(&[4, 4]).unwrap();
+    assert_eq!(events.seen(), [1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+    assert_eq!(bits(&events.take(&[0, 7]).unwrap()), bits(&whole.take(&[0, 7]).unwrap()));
+}

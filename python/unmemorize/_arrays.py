@@ -84,6 +84,18 @@ def integers(x: object, name: str, axes: str = "(b,)") -> NDArray[np.int64]:
     return _exact(array, _INT64)
 
 
+def distinct(x: object, name: str, n: int) -> NDArray[np.int64]:
+    """Ids (k,) of 0 to n - 1, each once, in the order that they are given in."""
+    ids = integers(x, name, "(k,)")
+    outside = ids[(ids < 0) | (ids >= n)]
+    if len(outside):
+        raise IndexError(f"{name}: {outside[0]} is out of range for {n} examples")
+    first, counts = np.unique(ids, return_counts=True)
+    if len(first) < len(ids):
+        raise ValueError(f"{name}: {first[counts > 1][0]} occurs more than once")
+    return ids
+
+
 def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any]:
     """Logits or probabilities of shape ``axes`` in float16, bfloat16 (as uint16), float32 or float64."""
     array, dtype = to_numpy(x)

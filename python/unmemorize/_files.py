@@ -2,8 +2,10 @@
 
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 UNFINISHED = ".tmp"  # the suffix of what a killed writer leaves behind; readers pass it over
 
@@ -18,11 +20,18 @@ def write_durably(path: Path, content: bytes | Iterable[bytes | memoryview]) -> 
     Raises:
         OSError: the disk is full, the folder cannot be written, ...; what was at `path` before is untouched.
     """
+    with durable_file(path) as file:
+        for part in (content,) if isinstance(content, bytes) else content:
+            file.write(part)
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes its place at `path` when the block ends, as by `write_durably`; or never."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}")  # no two hosts draw the same name
     try:
         with temporary.open("xb") as file:
-            for part in (content,) if isinstance(content, bytes) else content:
-                file.write(part)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

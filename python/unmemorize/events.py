@@ -213,6 +213,27 @@ class LearningEvents:
         self._core.merge(other._core, _arrays.threads(n_threads))
         return self
 
+    def take(self, ids: ArrayLike) -> Self:
+        """A tracker of the examples ``ids`` (k,), in that order.
+
+        Raises:
+            IndexError: If an id is out of range.
+        """
+        self.flush()
+        events = type(self)(0, mode=self.mode)
+        events._core = self._core.take(_arrays.integers(ids, "ids", "(k,)"))
+        return events
+
+    def forget(self, ids: ArrayLike) -> Self:
+        """Drops all that is known of the examples ``ids`` (k,): they were never seen. A call that fails drops nothing.
+
+        Raises:
+            IndexError: If an id is out of range.
+        """
+        self.flush()
+        self._core.forget(_arrays.integers(ids, "ids", "(k,)"))
+        return self
+
     def save(self, path: str | PathLike[str]) -> None:
         """Writes a safetensors file: whole, or not at all."""
         self.flush()

@@ -211,6 +211,33 @@ impl LearningEvents {
         std::array::from_fn(|k| rows.iter().flatten().map(|row| row[k]).collect())
     }
 
+    /// A tracker of the examples `ids`, in that order.
+    ///
+    /// # Errors
+    /// If an id is out of range.
+    pub fn take(&self, ids: &[i64]) -> Result<Self, Error> {
+        let places = self.places(ids)?;
+        let examples = places.into_iter().map(|place| self.examples[place]).collect();
+        Ok(Self { examples, mode: self.mode, epochs: self.epochs })
+    }
+
+    /// Drops all that is known of the examples `ids`: they were never seen.
+    ///
+    /// # Errors
+    /// If an id is out of range. Nothing is dropped then.
+    pub fn forget(&mut self, ids: &[i64]) -> Result<(), Error> {
+        for place in self.places(ids)? {
+            self.examples[place] = Example::UNSEEN;
+        }
+        Ok(())
+    }
+
+    fn places(&self, ids: &[i64]) -> Result<Vec<usize>, Error> {
+        let n = self.len();
+        let place = |&id: &i64| usize::try_from(id).ok().filter(|&place| place < n).ok_or(Error::Id { id, n });
+        ids.iter().map(place).collect()
+    }
+
     /// Adds what another tracker of the same examples has seen.
     ///
     /// An example that only one of them has seen is copied, bit by bit. For one that both have seen:

@@ -112,6 +112,16 @@ impl PyLearningEvents {
         Ok(merged?)
     }
 
+    fn take(&self, py: Python<'_>, ids: PyReadonlyArray1<'_, i64>) -> Result<Self, Failure> {
+        let ids = ids.as_slice()?;
+        Ok(Self(Mutex::new(py.detach(|| self.lock().take(ids))?)))
+    }
+
+    fn forget(&self, py: Python<'_>, ids: PyReadonlyArray1<'_, i64>) -> Result<(), Failure> {
+        let ids = ids.as_slice()?;
+        Ok(py.detach(|| self.lock().forget(ids))?)
+    }
+
     fn save(&self, py: Python<'_>, path: PathBuf) -> Result<(), Failure> {
         Ok(py.detach(|| self.lock().save(&path))?)
     }

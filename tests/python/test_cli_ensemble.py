@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_store import T, add, files, full, new
+from test_store import N, T, add, files, full, new
 from unmemorize.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,6 +63,23 @@ def test_pack_copies_into_few_files(store: Path, tmp_path: Path, run: Run) -> No
         "",
     )
     assert run("ensemble", "verify", tmp_path / "p")[0] == 0
+
+
+def test_subset_keeps_some_models_of_some_examples(store: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "rows.csv").write_text("5\n3\n")
+    out = tmp_path / "part"
+    wanted = ("--model", "model-001", "--model", "model-002", "--ids", tmp_path / "rows.csv", "--out", out)
+    assert run("ensemble", "subset", store, *wanted) == (0, f"{out}: 2 models of 2 training examples\n", "")
+    assert run("ensemble", "subset", store, "--model", "model-999", "--out", tmp_path / "none")[0] == 2
+
+
+def test_what_is_exported_can_be_imported(store: Path, tmp_path: Path, run: Run) -> None:
+    file, out = tmp_path / "all.npz", tmp_path / "again"
+    assert run("ensemble", "export", store, "--out", file) == (0, f"{file}\n", "")
+    assert run("ensemble", "import", file, "--out", out) == (0, f"{out}: {T} models of {N} training examples\n", "")
+    code, _, said = run("ensemble", "import", file, "--out", tmp_path / "other", "--data-hash", "bbbb")
+    assert code == 2
+    assert "data_hash is 'aaaa', expected 'bbbb'" in said
 
 
 def test_a_slip_is_one_line(store: Path, tmp_path: Path, run: Run) -> None:

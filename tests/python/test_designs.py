@@ -126,7 +126,7 @@ def test_a_share_out_of_range_is_named(share: float) -> None:
 
 @pytest.mark.parametrize(
     ("ids", "error", "message"),
-    [([3, 10], IndexError, "ids: 10 is out of range for 10 training"), ([3, 1, 3], ValueError, "ids: 3 occurs more")],
+    [([3, 10], IndexError, "ids: 10 is out of range for 10 examples"), ([3, 1, 3], ValueError, "ids: 3 occurs more")],
 )
 def test_ids_out_of_range_or_doubled_are_named(ids: list[int], error: type[Exception], message: str) -> None:
     for design in (targeted, leave_out):

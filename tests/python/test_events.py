@@ -408,3 +408,17 @@ def test_an_update_costs_a_training_step_next_to_nothing():
         return (perf_counter() - start) / 100
 
     assert min(seconds() for _ in range(5)) < 200e-6  # about 20 microseconds when nothing else runs
+
+
+def test_examples_are_taken_and_forgotten():
+    events = LearningEvents(5)
+    events.update([0, 2, 4], np.eye(3), [0, 1, 2], epoch=0)
+    taken = events.take([4, 1, 0])
+    np.testing.assert_array_equal(taken.seen, [1, 0, 1])
+    for name, score in events.scores().items():
+        np.testing.assert_array_equal(taken.scores()[name], score[[4, 1, 0]])
+    with pytest.raises(IndexError, match="5"):
+        events.forget([0, 5])
+    np.testing.assert_array_equal(events.forget([0, 1]).seen, [0, 0, 1, 0, 1])
+    assert np.isnan(events.scores()["loss"][0])
+    assert events.take([]).mode == "train"

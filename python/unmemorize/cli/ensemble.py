@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from unmemorize import Ensemble
+from unmemorize.cli.files import read_source_ids
 from unmemorize.cli.options import Config, Out
+from unmemorize.ensemble import export_models, import_models
 
 app = typer.Typer(help="Models that were each trained on a known subset: keep them, check them, carry them.")
 
@@ -58,3 +60,40 @@ def pack(
     """Copy a store into few files, to carry elsewhere; it is read like any other."""
     packed = Ensemble.open(store).pack(out, size=size << 20)
     typer.echo(f"{out}: {len(packed)} models in {len(list((out / 'packs').iterdir()))} files")
+
+
+@app.command()
+def subset(
+    store: Folder,
+    out: Out,
+    models: Annotated[list[str] | None, typer.Option("--model", help="Id or key of a model to keep.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="Training rows to keep, one a line.")] = None,
+    config: Config = None,
+) -> None:
+    """Copy some models, or what all say of some training examples, to a new store."""
+    rows = None if ids is None else read_source_ids(ids)
+    part = Ensemble.open(store).subset(out, models=models or None, ids=rows)
+    typer.echo(f"{out}: {len(part)} models of {part.header.n_train} training examples")
+
+
+@app.command("export")
+def export_(
+    store: Folder,
+    out: Annotated[Path, typer.Option("--out", help="File to write: .npz, .parquet or .arrow.")],
+    config: Config = None,
+) -> None:
+    """Write a store as matrices for NumPy, or as a table of one row a model for Arrow."""
+    typer.echo(str(export_models(Ensemble.open(store), out)))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What export wrote, or an .npz of matrices that others published.")],
+    out: Out,
+    data_hash: Annotated[str | None, typer.Option(help="Of the data, if the file does not say.")] = None,
+    recipe_hash: Annotated[str | None, typer.Option(help="Of the recipe, if the file does not say.")] = None,
+    config: Config = None,
+) -> None:
+    """Read a file of matrices, or a table, into a store."""
+    store = import_models(file, out, data_hash=data_hash, recipe_hash=recipe_hash)
+    typer.echo(f"{out}: {len(store)} models of {store.header.n_train} training examples")

@@ -12,6 +12,7 @@ from unmemorize.ensemble.designs import (
 )
 from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization, c_score, influence, influence_topk, memorization, reliability
+from unmemorize.ensemble.exchange import export_models, import_models
 from unmemorize.ensemble.queries import Ensemble
 from unmemorize.ensemble.store import Store, Verified
 
@@ -25,6 +26,8 @@ __all__ = [
     "Verified",
     "balanced",
     "c_score",
+    "export_models",
+    "import_models",
     "independent",
     "influence",
     "influence_topk",

@@ -186,7 +186,7 @@ def targeted(n: int, models: int, ratio: float = 0.5, seed: int = 0, *, ids: Arr
         >>> targeted(6, 2, ids=[1, 4]).sum(axis=0)
         array([2, 1, 2, 2, 1, 2])
     """
-    candidates = _checked(ids, n)
+    candidates = np.sort(_arrays.distinct(ids, "ids", n))
     for chosen in ROWS["balanced"](len(candidates), models, ratio, seed):
         row = np.ones(n, dtype=np.bool_)
         row[candidates] = chosen
@@ -214,7 +214,7 @@ def leave_out(n: int, models: int, *, ids: ArrayLike) -> Iterator[Row]:
         array([[ True,  True, False,  True]])
     """
     row = np.ones(n, dtype=np.bool_)
-    row[_checked(ids, n)] = False
+    row[_arrays.distinct(ids, "ids", n)] = False
     if not row.any():
         raise ValueError(f"ids: leaving out {n} of {n} examples leaves none to train on")
     for _ in range(_arrays.count(models, "models")):
@@ -239,17 +239,6 @@ def likely_memorized(score: ArrayLike, share: float = 0.1) -> NDArray[np.int64]:
         raise ValueError(f"share: expected a share above 0 and at most 1, got {share}")
     values = _arrays.vector_f64(score, "score")
     return partition.highest(values, round(share * len(values)))
-
-
-def _checked(ids: ArrayLike, n: int) -> NDArray[np.int64]:
-    values = np.sort(_arrays.integers(ids, "ids", "(k,)"))
-    outside = values[(values < 0) | (values >= n)]
-    if len(outside):
-        raise IndexError(f"ids: {outside[0]} is out of range for {n} training examples")
-    twice = values[1:][values[1:] == values[:-1]]
-    if len(twice):
-        raise ValueError(f"ids: {twice[0]} occurs more than once")
-    return values
 
 
 def _share(n: int, models: int, ratio: float) -> Fraction:

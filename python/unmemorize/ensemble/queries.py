@@ -8,11 +8,11 @@ from unmemorize.bits import BitMatrix
 from unmemorize.ensemble import estimators
 from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization
-from unmemorize.ensemble.store import Store
+from unmemorize.ensemble.portable import PortableStore
 from unmemorize.stats import Estimate
 
 
-class Ensemble(Store):
+class Ensemble(PortableStore):
     """Many models, each trained on a known subset: what does each example do to a model that has not seen it?
 
     Estimates come from the entries of the kind ``reference`` alone. Example i is *in* a model that was trained on it.

@@ -11,13 +11,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unmemorize import _arrays
 from unmemorize._files import UNFINISHED, sync_folder, write_durably
-from unmemorize.ensemble import pack, record
+from unmemorize.ensemble import record
 from unmemorize.ensemble.design import strayed
 from unmemorize.ensemble.entry import Entry, Model, encode, pack_events
 from unmemorize.ensemble.header import Header
-from unmemorize.ensemble.shelf import ENTRIES, PACKS, Shelf
+from unmemorize.ensemble.shelf import ENTRIES, Shelf
 from unmemorize.events import LearningEvents
 
 KINDS = ("reference", "unlearned", "oracle")
@@ -230,43 +229,6 @@ class Store:
             "bytes": sum(entry.place.size for entry in whole),
             "damaged": damaged,
         }
-
-    def merge(self, other: "str | Path | Store") -> Self:
-        """Copy the entries of another store that this one does not have.
-
-        Raises:
-            ValueError: The other store is of other data, another recipe or other sizes, or has another model under a
-                key of this one; then nothing is copied.
-        """
-        theirs = other if isinstance(other, Store) else Store.open(other)
-        theirs.header.expect(str(theirs.path), **self.header.to_dict())
-        for entry in self._lacking(theirs):
-            write_durably(self._shelf.file(entry.id), entry.content())
-        return self
-
-    def _lacking(self, other: "Store") -> list[Entry]:
-        """What another store holds and this one does not; all of it is checked before anything is copied."""
-        return [entry for entry in other if not self._shelf.holds(entry.id, entry, entry.array("member"))]
-
-    def pack(self, path: str | Path, *, size: int = 1 << 30) -> Self:
-        """Copy the entries into few files, to carry elsewhere: a store like any other, with the same answers.
-
-        Killed, the same call goes on where it was. ``Ensemble.create(...).merge(packed)`` unpacks; so does ``tar x``.
-
-        Args:
-            path: A new or empty folder, or a store of the same sizes and hashes: then what it lacks is added.
-            size: Bytes of a file, at most; an entry that is larger has a file for itself.
-
-        Returns:
-            The packed store.
-
-        Raises:
-            ValueError: As `merge`.
-        """
-        store = type(self).create(path, **self.header.to_dict())
-        for group in pack.groups(store._lacking(self), _arrays.count(size, "size")):
-            write_durably(store._shelf.folder(PACKS) / f"{uuid.uuid4()}{pack.SUFFIX}", pack.encode(group))
-        return store
 
 
 def _check_kind(kind: str) -> None:
