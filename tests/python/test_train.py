@@ -14,7 +14,17 @@ from unmemorize import models
 from unmemorize.data import Examples, load
 from unmemorize.errors import StoreError
 from unmemorize.events import LearningEvents
-from unmemorize.train import RECIPES, Context, DivergedError, Recipe, fit, load_checkpoint, resolve, save_checkpoint
+from unmemorize.train import (
+    RECIPES,
+    Context,
+    DivergedError,
+    Recipe,
+    fit,
+    load_checkpoint,
+    overhead,
+    resolve,
+    save_checkpoint,
+)
 from unmemorize.train.recipes import SCHEDULES
 
 torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
@@ -387,3 +397,18 @@ def test_a_checkpoint_that_is_missing_damaged_or_none_is_named(tmp_path):
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     with pytest.raises(StoreError, match=r"list\.pt: expected a state dict .* got list"):
         load_checkpoint(tmp_path / "list.pt")
+
+
+# --- what recording costs
+
+
+def test_overhead_is_measured_in_pairs_and_trains_the_model():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    before = model[1].weight.detach().clone()
+    found = overhead(model, (3, 2, 2), 3, Context(device="cpu", batch_size=8), n_examples=1000, blocks=4, steps=2)
+    assert found.step > 0
+    assert found.inside > 0
+    assert found.more.n == 4
+    assert not torch.equal(before, model[1].weight)
+    with pytest.raises(ValueError, match="expected at least 2, 1 and the batch size 8, got 4, 2, 7"):
+        overhead(model, (3, 2, 2), 3, Context(device="cpu", batch_size=8), n_examples=7, blocks=4, steps=2)

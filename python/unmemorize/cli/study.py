@@ -114,6 +114,6 @@ def _notes(settings: Settings, results: list[dict[str, Any]], flipped: int) -> t
         "Intervals are 95%: over the runs Student's, over the examples the bootstrap's (the ends of the runs "
         f"averaged). Strata: the {study.STRATA_SHARE:.0%} of the examples that the score puts into low, medium and "
         "high, cut again by the proxy; chance is 33%. Recall of flips: among as many highest scores, so it is the "
-        "precision too. Run time is what the proxy adds to the training, the least of the runs; passes are over the "
-        "training set.",
+        "precision too. Run time is what the proxy adds to the training, in seconds of one core, the least of the "
+        "runs; passes are over the training set.",
     )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -79,14 +80,15 @@ def run(folder: str, index: int) -> dict[str, Any]:
         if done in at.values():
             pulls[done] = gradients.scores()["input_gradient"]
 
-    start = perf_counter()
+    clock = _clock()
+    start = clock()
     train.fit(model, of.train, recipe, _Watched(seed=seed, progress=False, then=keep), events=events)
-    seconds = perf_counter() - start
+    seconds = clock() - start
     again = models.build(recipe.model, of, seed=seed)
     gradients = InputGradients(len(of.train), again)
-    start = perf_counter()
+    start = clock()
     train.fit(again, of.train, recipe, _Watched(seed=seed, progress=False, then=keep_gradients), events=gradients)
-    more = max(perf_counter() - start - (seconds - events.seconds), 0.0)
+    more = max(clock() - start - (seconds - events.seconds), 0.0)
     costs = {name: {"seconds": events.seconds, "forwards": 0, "backwards": 0} for name in events.proxies()}
     costs["cumulative_gradient"] = {"seconds": more, "forwards": 0, "backwards": 0}
     columns: dict[str, NDArray[Any]] = {"source_id": of.train.source_ids}
@@ -95,8 +97,10 @@ def run(folder: str, index: int) -> dict[str, Any]:
         found, snapshot = dict(stages[epoch][0]), stages[epoch][1].eval()
         for name, proxy in (OF_MODEL if share < WHOLE else OF_MODEL | OF_FINISHED_MODEL).items():
             with Cost() as cost:
+                start = clock()
                 found[name] = proxy(snapshot, of, ctx)
-            costs[name] = {"seconds": cost.seconds, "forwards": cost.forwards, "backwards": cost.backwards}
+                spent = clock() - start
+            costs[name] = {"seconds": spent, "forwards": cost.forwards, "backwards": cost.backwards}
         found["cumulative_gradient"] = pulls[epoch]
         columns |= {f"{share}/{name}": values for name, values in found.items()}
     home = Path(folder) / "study"
@@ -104,6 +108,11 @@ def run(folder: str, index: int) -> dict[str, Any]:
     score_files.write(file(folder, index), columns)
     accuracy = {name: ctx.accuracy(model, part) for name, part in of.parts.items()}
     return {"seconds": seconds - events.seconds, "accuracy": accuracy, "costs": costs}
+
+
+def _clock() -> Callable[[], float]:
+    """Seconds of this process on its one core, whatever else the machine does; on a GPU those of the wall clock."""
+    return perf_counter if torch.cuda.is_available() else process_time
 
 
 def file(folder: str | Path, index: int) -> Path:

@@ -3,6 +3,18 @@
 from unmemorize.train.checkpoint import load_checkpoint, save_checkpoint
 from unmemorize.train.context import Context, DivergedError
 from unmemorize.train.fit import fit
+from unmemorize.train.overhead import Overhead, overhead
 from unmemorize.train.recipes import RECIPES, Recipe, resolve
 
-__all__ = ["RECIPES", "Context", "DivergedError", "Recipe", "fit", "load_checkpoint", "resolve", "save_checkpoint"]
+__all__ = [
+    "RECIPES",
+    "Context",
+    "DivergedError",
+    "Overhead",
+    "Recipe",
+    "fit",
+    "load_checkpoint",
+    "overhead",
+    "resolve",
+    "save_checkpoint",
+]
