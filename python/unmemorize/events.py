@@ -97,7 +97,9 @@ class LearningEvents:
         Args:
             ids: Integers (b,), 0 to n_examples - 1: the example in each row. An id may repeat.
             logits: (b, C) in float16, bfloat16, float32 or float64, finite; C at least 2. Array or tensor, any device.
-            labels: Integers (b,), 0 to C - 1.
+            labels: Integers (b,), 0 to C - 1. One that changes from sight to sight counts as it was given each time. Of
+                smoothed labels give the class; of mixed images record a pass in evaluation mode on the images
+                themselves.
             epoch: The number of the epoch, from 0 to 2^31 - 2. An example counts once in an epoch: further rows of
                 it (a sampler that pads its last batch, a batch given twice) are passed over. It may not go back. None:
                 every row is one more sight of its example, the nth sight being epoch n - 1.

@@ -76,6 +76,31 @@ def test_data_sets_without_positions_are_refused():
         WithIds([{"id": 3}])[0]
 
 
+def test_ids_of_an_image_folder(tmp_path):
+    from PIL import Image
+    from torchvision.datasets import ImageFolder
+
+    for name, value in (("cat", 10), ("dog", 20), ("dog", 30)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.new("L", (2, 2), value).save(tmp_path / name / f"{value}.png")
+    folder = ImageFolder(tmp_path, transform=lambda image: np.asarray(image)[0, 0, 0])
+    loader = DataLoader(WithIds(folder), batch_size=2, shuffle=True)
+    seen = sorted(tuple(map(int, row)) for batch in loader for row in zip(*batch, strict=True))
+    assert seen == [(10, 0, 0), (20, 1, 1), (30, 1, 2)]
+
+
+@pytest.mark.filterwarnings("ignore:::datasets", "ignore:::dill", "ignore:::multiprocess")
+def test_ids_of_a_hugging_face_data_set():
+    datasets = pytest.importorskip("datasets", exc_type=ImportError)
+    rows = datasets.Dataset.from_dict({"x": [5.0, 6.0, 7.0], "label": [0, 1, 0]}).with_format("torch")
+    events = LearningEvents(3)
+    for batch in DataLoader(WithIds(rows), batch_size=2, shuffle=True):
+        assert (batch["x"] == batch["id"] + 5).all()
+        ids, labels = read(batch)
+        events.update(ids, torch.zeros(len(ids), 2), labels, epoch=0)
+    assert events.seen.tolist() == [1, 1, 1]
+
+
 # --- taps
 
 
@@ -134,6 +159,17 @@ def test_ids_and_labels_are_read_from_tuples_and_mappings():
 def test_soft_labels_are_refused_by_name():
     with pytest.raises((TypeError, ValueError), match=r"labels: expected"):
         LearningEvents(2).update([0, 1], torch.zeros(2, 3), torch.full((2, 3), 1 / 3))
+
+
+def test_a_label_that_changes_counts_as_it_was_given():
+    """Relabelling: each sight is of the label that came with it."""
+    events, logits = LearningEvents(1), torch.tensor([[2.0, 0.0]])
+    events.update([0], logits, [0], epoch=0)
+    events.update([0], logits, [1], epoch=1)
+    scores = events.scores()
+    assert scores["confidence"][0] == pytest.approx(0.5)
+    assert scores["accuracy"][0] == pytest.approx(0.5)
+    assert scores["forgetting_events"][0] == 1
 
 
 # --- a pass in eval mode

@@ -361,3 +361,18 @@ def test_the_test_set_is_held_out_only_if_asked_and_with_a_warning():
     assert not np.allclose(by_val, by_test)
     with pytest.raises(ValueError, match=r"data.val: expected at least 1 example to fine-tune on, got 0"):
         proxies.holdout_retraining(linear(), small(val=examples().take([])), context())
+
+
+# --- along a training
+
+
+def test_a_proxy_along_a_training_is_the_mean_over_its_snapshots():
+    snapshots = [linear(), linear()]
+    snapshots[1][1].weight.data *= 2
+    ctx, of = context(), small()
+    each = [proxies.loss_curvature(model, of, ctx, h=0.5) for model in snapshots]
+    assert (each[0] != each[1]).all()
+    found = proxies.along_training(proxies.loss_curvature, iter(snapshots), of, ctx, h=0.5)
+    np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-12)
+    with pytest.raises(ValueError, match="snapshots: expected at least 1 model, got 0"):
+        proxies.along_training(proxies.confidence_now, [], of, ctx)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from unmemorize.proxies.along import along_training
 from unmemorize.proxies.confidence_now import confidence_now
 from unmemorize.proxies.cost import Cost
 from unmemorize.proxies.cumulative_gradient import cumulative_gradient
@@ -22,6 +23,7 @@ __all__ = [
     "PROXIES",
     "Cost",
     "InputGradients",
+    "along_training",
     "confidence_now",
     "cumulative_gradient",
     "holdout_retraining",
