@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,13 @@ from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context, DivergedError
 from unmemorize.unlearn import (
     ALGORITHMS,
+    SSD,
+    BadTeacher,
+    BoundaryShrink,
+    CFk,
+    EUk,
     FineTune,
+    Influence,
     L1Sparse,
     NegGrad,
     NegGradPlus,
@@ -187,6 +194,150 @@ def test_out_of_sample_descends_on_soft_targets_with_a_falling_rate() -> None:
     expect(after_one_step(OutOfSample(Answers(0.3, 0.7), lr=0.1, epochs=2)), halfway - 0.1 / 2 * second)
 
 
+def per_example(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """One row for each example: the gradient of its own loss at the start."""
+    return np.concatenate([gradient(START, x[[i]], targets[[i]])[None] for i in range(len(x))])
+
+
+@pytest.mark.parametrize("block", [1, 2, 2**25])
+def test_influence_is_a_newton_step_with_the_dense_inverse(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unmemorize.unlearn.gradients.BLOCK", block)
+    of_forget, of_retain = per_example(FORGET_X, FORGET_Y), per_example(RETAIN_X, RETAIN_Y)
+    v = (of_forget.sum(axis=0) - 1 / 2 * of_retain.sum(axis=0)) / 3
+    fisher = np.eye(2) + of_retain.T @ of_retain / 2
+    expect(after_one_step(Influence(alpha=3.0)), START + 3.0 * np.linalg.solve(fisher, v))
+
+
+def test_influence_on_a_network_matches_the_dense_inverse(digits: Data) -> None:
+    forget, retain = split(digits, 5)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3), nn.Tanh(), nn.Linear(3, 10))
+    model = models.reinitialize(model, 0).double()
+    forget, retain = (replace(part, images=part.images.double()) for part in (forget, retain.take(range(40))))
+    weights = list(model.parameters())
+    before = torch.cat([weight.detach().flatten() for weight in weights])
+
+    def rows(part: Examples) -> torch.Tensor:
+        model.eval()
+        losses = nn.functional.cross_entropy(model(part.images), part.labels, reduction="none")
+        grads = [torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses]
+        return torch.stack([torch.cat([g.flatten() for g in grad]) for grad in grads])
+
+    of_forget, of_retain = rows(forget), rows(retain)
+    v = (of_forget.sum(0) - 5 / 40 * of_retain.sum(0)) / 45
+    fisher = torch.eye(len(v), dtype=torch.float64) + of_retain.T @ of_retain / 40
+    Influence(alpha=2.0).apply(model, forget, retain, context(dtype="float32"))
+    after = torch.cat([weight.detach().flatten() for weight in weights])
+    torch.testing.assert_close(after, before + 2.0 * torch.linalg.solve(fisher, v), rtol=0, atol=1e-10)
+    torch.testing.assert_close(rows(forget).shape, of_forget.shape)
+
+
+def test_ssd_dampens_the_weights_that_serve_the_forget_set_most() -> None:
+    x, labels = [[-2.0, 0.5], [0.3, 0.7], [-1.0, 2.0]], [1, 0, 1]
+    squares = per_example(np.array(x), np.eye(2)[labels]) ** 2
+    ratio = squares.mean(axis=0) / squares[0]  # I_D / I_S where the first example is forgotten
+    assert ratio[0] < 1 / 1.2 < ratio[1]  # the first weight serves it more than 1.2 times as much as all
+
+    def found(**hyper: float) -> np.ndarray:
+        model = SSD(**hyper).apply(Diagonal(), examples(x[:1], labels[:1]), examples(x[1:], labels[1:]), context())
+        return model.weight.detach().numpy()
+
+    expect(found(selection=1.2, dampening=0.5), START * [0.5 * ratio[0], 1.0])
+    expect(found(selection=1.2, dampening=100.0), START)  # a weight never grows
+    assert found(selection=2.0).tolist() == START.tolist()
+
+
+class Scale(nn.Module):
+    """One parameter: multiplies what comes in by it, in one coordinate."""
+
+    def __init__(self, start: float, coordinate: int) -> None:
+        super().__init__()
+        self.start, self.coordinate = start, coordinate
+        self.weight = nn.Parameter(torch.tensor(start))
+
+    def reset_parameters(self) -> None:
+        self.weight.copy_(torch.tensor(self.start + 1.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        factor = torch.ones(2)
+        return x.flatten(1) * factor.index_put((torch.tensor(self.coordinate),), self.weight)
+
+
+def after_one_step_in_layers(algorithm: unlearn.Algorithm) -> np.ndarray:
+    """As `after_one_step`, each of the two parameters in a layer of its own."""
+    forget, retain = examples([[1.0, 3.0]], [0]), examples([[-2.0, 0.5], [0.3, 0.7]], [1, 0], first=1)
+    model = nn.Sequential(Scale(0.5, 0), Scale(-1.5, 1))
+    algorithm.apply(model, forget, retain, context())
+    assert all(weight.requires_grad for weight in model.parameters())
+    return np.array([layer.weight.item() for layer in model])
+
+
+def test_cf_k_fine_tunes_the_last_k_layers() -> None:
+    step = START - 0.1 * (gradient(START, RETAIN_X, RETAIN_Y) + WEIGHT_DECAY * START)
+    expect(after_one_step_in_layers(CFk(k=2, lr=0.1, epochs=1)), step)
+    last = after_one_step_in_layers(CFk(k=1, lr=0.1, epochs=1))
+    assert last[0] == START[0]
+    expect(last[1:], step[1:])
+
+
+def test_eu_k_trains_the_last_k_layers_from_fresh_parameters() -> None:
+    fresh = START + np.array([0.0, 1.0])  # what `reset_parameters` gives the last layer
+    step = fresh - 0.1 * (gradient(fresh, RETAIN_X, RETAIN_Y) + WEIGHT_DECAY * fresh)
+    last = after_one_step_in_layers(EUk(k=1, lr=0.1, epochs=1))
+    assert last[0] == START[0]
+    expect(last[1:], step[1:])
+
+
+@pytest.mark.parametrize("algorithm", [CFk(k=2, epochs=1), EUk(k=2, epochs=1)], ids=["cf_k", "eu_k"])
+def test_the_layers_before_the_last_k_keep_their_bits_and_statistics(
+    algorithm: unlearn.Algorithm, digits: Data
+) -> None:
+    model = fresh(digits)
+    before = state(model)
+    algorithm.apply(model, *split(digits), context())
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(before[name], value)}
+    last = [name for name, module in model.named_modules() if next(module.parameters(recurse=False), None) is not None]
+    assert {name.split(".")[0] for name in changed} == set(last[-2:])  # the last BatchNorm and the linear layer
+
+
+def test_more_layers_than_there_are_is_an_error() -> None:
+    with pytest.raises(ValueError, match="k: expected at most the 2 layers of the network, got 3"):
+        after_one_step_in_layers(CFk(k=3))
+
+
+def test_bad_teacher_follows_fresh_parameters_on_the_forget_set_and_itself_on_the_retain_set() -> None:
+    class Resettable(Diagonal):
+        def reset_parameters(self) -> None:
+            self.weight.copy_(torch.tensor([2.0, 1.0]))
+
+    forget, retain = examples([[1.0, 3.0]], [0]), examples([[-2.0, 0.5], [0.3, 0.7]], [1, 0], first=1)
+    found = BadTeacher(lr=0.1, epochs=1).apply(Resettable(), forget, retain, context()).weight.detach().numpy()
+    taught = np.concatenate([softmax(FORGET_X * [2.0, 1.0]), softmax(RETAIN_X * START)])
+    expect(found, START - 0.1 * (gradient(START, BOTH_X, taught) + WEIGHT_DECAY * START))
+
+
+def test_boundary_shrink_descends_on_the_nearest_wrong_class() -> None:
+    step = gradient(START, FORGET_X, 1 - FORGET_Y) + WEIGHT_DECAY * START  # of two classes the other one
+    expect(after_one_step(BoundaryShrink(lr=0.1, epochs=1)), START - 0.1 * step)
+
+
+def test_boundary_shrink_looks_for_the_neighbour_one_step_up_the_loss() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 3, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[0.0], [2.0], [-3.0]]))
+    ctx = Watching(device="cpu", progress=False)
+    forget = examples([[0.1], [-0.1]], [0, 0])  # class 1 is likeliest to the right of 0, class 2 to the left
+    BoundaryShrink(epochs=1, bound=0.3).apply(model, forget, forget, ctx)
+    (batch,) = ctx.batches_seen
+    assert batch.labels[batch.ids.argsort()].tolist() == [_uphill(0.1), _uphill(-0.1)]
+
+
+def _uphill(x: float) -> int:
+    """The likeliest wrong class at x + 0.3 * sign(d CE / dx) for the weights 0, 2, -3 and label 0."""
+    w = np.array([0.0, 2.0, -3.0])
+    moved = x + 0.3 * np.sign((softmax(x * w[None])[0] * w).sum() - w[0])
+    return int(np.argmax(np.where(np.arange(3) == 0, -np.inf, moved * w)))
+
+
 def test_nothing_returns_the_model_untouched() -> None:
     assert after_one_step(unlearn.Nothing()).tolist() == START.tolist()
 
@@ -220,7 +371,8 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 
 def quick(name: str) -> unlearn.Algorithm:
-    extra = {} if name == "nothing" else {"recipe": quick_recipe()} if name == "retrain" else {"epochs": 1}
+    at_once = {"nothing": {}, "ssd": {"selection": 1.5}, "influence": {"samples": 50}}
+    extra = {"recipe": quick_recipe()} if name == "retrain" else at_once.get(name, {"epochs": 1})
     if name == "out_of_sample":
         extra["ensemble"] = Answers(*[0.1] * 10)
     return unlearn.make(name, **extra)
@@ -372,7 +524,7 @@ def test_retrain_is_the_recipe_from_fresh_parameters(digits: Data, original: nn.
     assert same(retrained, scratch)
 
 
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "nothing"])
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name not in ("nothing", "ssd")])
 def test_one_seed_gives_one_result_and_another_seed_another(
     name: str, digits: Data, original: nn.Module, request_: ForgetSet
 ) -> None:
@@ -404,7 +556,7 @@ def test_frozen_layers_stay_frozen(name: str, digits: Data) -> None:
     moved = [other.detach().clone() for other in others]
     quick(name).apply(model, forget, retain, context())
     assert torch.equal(before, first)
-    assert not torch.equal(moved[-1], others[-1])
+    assert any(not torch.equal(a, b) for a, b in zip(moved, others, strict=True))
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -434,6 +586,41 @@ def test_published_ranges_are_accepted(name: str) -> None:
 def test_what_makes_no_sense_is_refused(name: str, hyper: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         unlearn.make(name, **hyper)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Shrink:
+    factor: float = 0.5
+
+    def apply(self, model, forget, retain, ctx):
+        for weight in model.parameters():
+            weight.data *= self.factor
+        return model
+"""
+
+
+def test_an_algorithm_of_another_package_is_found_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shrinking.py").write_text(PLUGIN)
+    info = tmp_path / "shrinking-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shrinking\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[unmemorize.algorithms]\nshrink = shrinking:Shrink\nbroken = shrinking:Missing\nfine_tune = shrinking:Shrink\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert after_one_step(unlearn.make("shrink", factor=0.25)).tolist() == (0.25 * START).tolist()
+    with pytest.raises(ValueError, match="shrink: no hyper-parameter 'rate'; known are factor"):
+        unlearn.make("shrink", rate=1)
+    with pytest.raises(ValueError, match=r"no algorithm 'shrnk'; known are nothing, .*, broken, shrink"):
+        unlearn.make("shrnk")
+    with pytest.raises(ImportError, match=r"shrinking:Missing of shrinking 1\.0 cannot be loaded"):
+        unlearn.make("broken")
+    assert isinstance(unlearn.make("fine_tune"), FineTune)  # a name of ours is not taken away
 
 
 @pytest.mark.parametrize("value", ["0.1", None, True])

@@ -1,6 +1,7 @@
 """Unlearning: one algorithm per file, and `run`, which applies one or a plan of several to a model."""
 
 from dataclasses import MISSING, fields
+from importlib.metadata import entry_points
 from typing import Any
 
 from torch import nn
@@ -8,8 +9,13 @@ from torch import nn
 from unmemorize.data import Data
 from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context
+from unmemorize.unlearn.bad_teacher import BadTeacher
+from unmemorize.unlearn.boundary_shrink import BoundaryShrink
+from unmemorize.unlearn.cf_k import CFk
 from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, run_chain
+from unmemorize.unlearn.eu_k import EUk
 from unmemorize.unlearn.fine_tune import FineTune
+from unmemorize.unlearn.influence import Influence
 from unmemorize.unlearn.l1_sparse import L1Sparse
 from unmemorize.unlearn.neg_grad import NegGrad
 from unmemorize.unlearn.neg_grad_plus import NegGradPlus
@@ -19,11 +25,18 @@ from unmemorize.unlearn.random_label import RandomLabel
 from unmemorize.unlearn.retrain import Retrain
 from unmemorize.unlearn.salun import SalUn
 from unmemorize.unlearn.scrub import Scrub
+from unmemorize.unlearn.ssd import SSD
 
 __all__ = [
     "ALGORITHMS",
+    "SSD",
     "Algorithm",
+    "BadTeacher",
+    "BoundaryShrink",
+    "CFk",
+    "EUk",
     "FineTune",
+    "Influence",
     "L1Sparse",
     "NegGrad",
     "NegGradPlus",
@@ -52,6 +65,12 @@ ALGORITHMS: dict[str, type[Any]] = {
         Scrub,
         RandomLabel,
         SalUn,
+        Influence,
+        SSD,
+        BadTeacher,
+        BoundaryShrink,
+        CFk,
+        EUk,
         OutOfSample,
     )
 }
@@ -60,7 +79,10 @@ ALGORITHMS: dict[str, type[Any]] = {
 def make(name: str, **hyper: Any) -> Algorithm:
     """The algorithm called `name`, its hyper-parameters those given and defaults for the rest.
 
+    Another package's algorithm, a dataclass, is found by its entry point in the group ``unmemorize.algorithms``.
+
     Raises:
+        ImportError: the entry point of this name cannot be loaded.
         ValueError: no algorithm or hyper-parameter has this name, one without a default is missing, or a value is
             outside the range that the error names.
 
@@ -71,17 +93,31 @@ def make(name: str, **hyper: Any) -> Algorithm:
         Traceback (most recent call last):
         ValueError: salun: no hyper-parameter 'beta'; known are lr, epochs, threshold
     """
-    if name not in ALGORITHMS:
-        raise ValueError(f"algorithm: no algorithm {name!r}; known are {', '.join(ALGORITHMS)}")
-    known = {field.name: field.default for field in fields(ALGORITHMS[name])}
+    kind = ALGORITHMS.get(name) or _plugin(name)
+    known = {field.name: field.default for field in fields(kind)}
     for given in hyper:
         if given not in known:
             raise ValueError(f"{name}: no hyper-parameter {given!r}; known are {', '.join(known) or 'none'}")
     for needed, default in known.items():
         if default is MISSING and needed not in hyper:
             raise ValueError(f"{name}: needs {needed}, which has no default")
-    algorithm: Algorithm = ALGORITHMS[name](**hyper)
+    algorithm: Algorithm = kind(**hyper)
     return algorithm
+
+
+def _plugin(name: str) -> type[Any]:
+    """The algorithm that another package brings under `name`."""
+    found = {entry.name: entry for entry in entry_points(group="unmemorize.algorithms")}
+    if name not in found:
+        names = [*ALGORITHMS, *sorted(found.keys() - ALGORITHMS.keys())]
+        raise ValueError(f"algorithm: no algorithm {name!r}; known are {', '.join(names)}")
+    try:
+        kind: type[Any] = found[name].load()
+    except Exception as error:
+        entry = found[name]
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+        raise ImportError(f"algorithm {name!r}: {entry.value} of {package} cannot be loaded: {error}") from error
+    return kind
 
 
 def run(

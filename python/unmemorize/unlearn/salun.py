@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
+from unmemorize.unlearn.gradients import evaluating, trainable
 from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate, Share
 
 
@@ -55,24 +56,16 @@ class SalUn(Hyperparameters):
         return model
 
 
-def trainable(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that a step may move."""
-    return [weight for weight in model.parameters() if weight.requires_grad]
-
-
 def saliency(model: nn.Module, forget: Examples, ctx: Context) -> list[Tensor]:
     """``|grad CE(forget)|`` of each trainable parameter at the present weights, in eval mode; nothing is changed."""
     weights = trainable(model)
     gradient = [torch.zeros_like(weight) for weight in weights]
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    for batch in ctx.batches(forget, shuffle=False):
-        loss = F.cross_entropy(model(batch.images), batch.labels, reduction="sum") / len(forget)
-        for total, part in zip(gradient, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
-            if part is not None:
-                total += part
-    for module, mode in modes:
-        module.training = mode
+    with evaluating(model):
+        for batch in ctx.batches(forget, shuffle=False):
+            loss = F.cross_entropy(model(batch.images), batch.labels, reduction="sum") / len(forget)
+            for total, part in zip(gradient, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+                if part is not None:
+                    total += part
     return [total.abs() for total in gradient]
 
 
