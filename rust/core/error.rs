@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::parallel::Reason;
+
 /// The one error of the core. The binding maps its variants to Python's exceptions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,9 @@ pub enum Error {
     Threads { most: usize, got: usize },
     #[error("n_threads: {count} threads could not be started: {reason}")]
     Pool { count: usize, reason: String },
+
+    #[error("interrupted: {0}")]
+    Interrupted(Reason),
 
     #[error("{name}: {count} of {len} values are NaN, the first at position {first}; leave them out first")]
     NotANumber { name: &'static str, count: usize, len: usize, first: usize },

@@ -143,7 +143,7 @@ impl LearningEvents {
         if let Some(row) = outcomes.iter().position(|outcome| !outcome.finite) {
             return Err(Error::Logits { id: batch.ids[row] });
         }
-        self.record(batch.ids, &outcomes, epoch, threads);
+        self.record(batch.ids, &outcomes, epoch, &threads.to_the_end());
         self.epochs = epochs;
         Ok(())
     }
@@ -263,7 +263,7 @@ impl LearningEvents {
         if let Some(id) = pairs.into_iter().position(overflows).filter(|_| epochs == Epochs::Counted) {
             return Err(Error::EpochEnd { id: id.try_into().unwrap_or(i64::MAX), most: LAST_EPOCH });
         }
-        threads.for_each_chunk(&mut self.examples, CHUNK, |start, examples| {
+        threads.to_the_end().for_each_chunk(&mut self.examples, CHUNK, |start, examples| {
             for (ours, theirs) in examples.iter_mut().zip(&other.examples[start..]) {
                 *ours = match epochs {
                     Epochs::Counted if theirs.seen > 0 => ours.merged(&theirs.shifted(ours.next_epoch())),

@@ -3,11 +3,17 @@
 //! Chunks are cut by the size of the problem alone and sums are added up in the order of the chunks, so the bits are
 //! the same for any number of threads. The pools are our own, never rayon's global one, and belong to one process:
 //! after a fork the child builds new ones instead of waiting for threads that it does not have.
+//!
+//! A call can be interrupted between two chunks: see [`Threads::interruptible`].
 
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
 use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -19,6 +25,66 @@ pub const MAX_THREADS: usize = 1024;
 
 /// Terms of one partial sum in [`Threads::sum`].
 const SUM_CHUNK: usize = 4096;
+
+/// How long a call goes on before it asks again whether it should.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Why a call should end.
+pub type Reason = Box<dyn std::error::Error + Send + Sync>;
+
+/// Says whether a call should end. Only the thread that made the call asks.
+pub type Check = fn() -> Result<(), Reason>;
+
+/// What is thrown through the kernels, so that none of them has to hand it on.
+struct Interrupted(Reason);
+
+/// What a thread of the pool throws when it finds that the call was interrupted.
+struct Stopped;
+
+/// Looks after one call.
+struct Watch {
+    check: Check,
+    start: Instant,
+    asked: AtomicU64, // how often PATIENCE had passed when the calling thread last did
+    stopped: AtomicBool,
+}
+
+impl Watch {
+    fn new(check: Check) -> Self {
+        Self { check, start: Instant::now(), asked: AtomicU64::new(0), stopped: AtomicBool::new(false) }
+    }
+
+    /// On the calling thread.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // rounded down on purpose
+    fn ask(&self) {
+        let passed = self.start.elapsed().div_duration_f64(PATIENCE) as u64;
+        if self.asked.swap(passed, Ordering::Relaxed) < passed
+            && let Err(reason) = (self.check)()
+        {
+            panic::resume_unwind(Box::new(Interrupted(reason)));
+        }
+    }
+
+    /// On a thread of the pool.
+    fn obey(&self) {
+        if self.stopped.load(Ordering::Relaxed) {
+            panic::resume_unwind(Box::new(Stopped));
+        }
+    }
+
+    /// On the calling thread, until the pool has the result.
+    fn wait<R>(&self, result: &Receiver<thread::Result<R>>) -> R {
+        loop {
+            match result.recv_timeout(PATIENCE) {
+                Ok(result) => return result.unwrap_or_else(|payload| panic::resume_unwind(payload)),
+                Err(_) => (self.check)().unwrap_or_else(|reason| {
+                    self.stopped.store(true, Ordering::Relaxed);
+                    panic::resume_unwind(Box::new(Interrupted(reason)))
+                }),
+            }
+        }
+    }
+}
 
 /// The pools of one process, one for each number of threads that was asked for.
 struct Registry {
@@ -38,12 +104,13 @@ pub fn available() -> usize {
 #[derive(Clone)]
 pub struct Threads {
     pool: Option<Arc<ThreadPool>>, // None: the calling thread
+    watch: Option<Arc<Watch>>,     // None: nothing interrupts it
 }
 
 impl Threads {
     /// The calling thread alone.
     pub fn one() -> Self {
-        Self { pool: None }
+        Self { pool: None, watch: None }
     }
 
     /// `count` threads, from the pool of this process.
@@ -53,9 +120,33 @@ impl Threads {
     pub fn new(count: usize) -> Result<Self, Error> {
         match count {
             1 => Ok(Self::one()),
-            2..=MAX_THREADS => Ok(Self { pool: Some(pool(count)?) }),
+            2..=MAX_THREADS => Ok(Self { pool: Some(pool(count)?), watch: None }),
             _ => Err(Error::Threads { most: MAX_THREADS, got: count }),
         }
+    }
+
+    /// Runs `work` on `count` threads. It ends early, soon after `check` gives a reason.
+    ///
+    /// Work that changes something changes it on [`Threads::to_the_end`], or it would be left half done.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] with that reason; those of [`Threads::new`] and of the work.
+    pub fn interruptible<R>(
+        count: usize,
+        check: Check,
+        work: impl FnOnce(&Self) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let threads = Self { watch: Some(Arc::new(Watch::new(check))), ..Self::new(count)? };
+        panic::catch_unwind(AssertUnwindSafe(|| work(&threads))).unwrap_or_else(|payload| {
+            let Interrupted(reason) = *payload.downcast().unwrap_or_else(|other| panic::resume_unwind(other));
+            Err(Error::Interrupted(reason))
+        })
+    }
+
+    /// The same threads for work that must not be left half done.
+    #[must_use]
+    pub fn to_the_end(&self) -> Self {
+        Self { pool: self.pool.clone(), watch: None }
     }
 
     /// How many threads work.
@@ -63,11 +154,40 @@ impl Threads {
         self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
     }
 
+    /// Between two pieces of work: goes no further if the call was interrupted. Long pieces call it themselves.
+    #[inline]
+    pub fn pause(&self) {
+        if let Some(watch) = &self.watch {
+            if self.on_pool() { watch.obey() } else { watch.ask() }
+        }
+    }
+
+    fn on_pool(&self) -> bool {
+        self.pool.as_ref().is_some_and(|pool| pool.current_thread_index().is_some())
+    }
+
+    /// Does `work` on the pool while the calling thread asks whether to go on.
+    fn on<R: Send>(&self, pool: &ThreadPool, work: impl FnOnce() -> R + Send) -> R {
+        self.pause();
+        match &self.watch {
+            Some(watch) if !self.on_pool() => pool.in_place_scope(|scope| {
+                let (sender, receiver) = mpsc::channel();
+                scope.spawn(move |_| drop(sender.send(panic::catch_unwind(AssertUnwindSafe(work)))));
+                watch.wait(&receiver)
+            }),
+            _ => pool.install(work),
+        }
+    }
+
     /// `f(0), f(1), ..`, in order.
     pub fn map<T: Send>(&self, len: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+        let piece = |i| {
+            self.pause();
+            f(i)
+        };
         match &self.pool {
-            Some(pool) if len > 1 => pool.install(|| (0..len).into_par_iter().map(f).collect()),
-            _ => (0..len).map(f).collect(),
+            Some(pool) if len > 1 => self.on(pool, || (0..len).into_par_iter().map(piece).collect()),
+            _ => (0..len).map(piece).collect(),
         }
     }
 
@@ -80,11 +200,15 @@ impl Threads {
     /// Calls `f(start, chunk)` for each chunk of `out`; `start` is where the chunk begins.
     pub fn for_each_chunk<T: Send>(&self, out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
         let chunk = chunk.max(1);
+        let piece = |(c, part): (usize, &mut [T])| {
+            self.pause();
+            f(c * chunk, part);
+        };
         match &self.pool {
-            Some(pool) if out.len() > chunk => pool.install(|| {
-                out.par_chunks_mut(chunk).enumerate().for_each(|(c, part)| f(c * chunk, part));
-            }),
-            _ => out.chunks_mut(chunk).enumerate().for_each(|(c, part)| f(c * chunk, part)),
+            Some(pool) if out.len() > chunk => {
+                self.on(pool, || out.par_chunks_mut(chunk).enumerate().for_each(piece));
+            }
+            _ => out.chunks_mut(chunk).enumerate().for_each(piece),
         }
     }
 
@@ -95,9 +219,15 @@ impl Threads {
 
     /// Sorts by a total order that has no ties (else the result could depend on the number of threads).
     pub fn sort_by<T: Send>(&self, values: &mut [T], compare: impl Fn(&T, &T) -> std::cmp::Ordering + Sync + Send) {
-        match &self.pool {
-            Some(pool) => pool.install(|| values.par_sort_unstable_by(compare)),
-            None => values.sort_unstable_by(compare),
+        match (&self.pool, &self.watch) {
+            (None, _) => values.sort_unstable_by(compare),
+            (Some(pool), None) => pool.install(|| values.par_sort_unstable_by(compare)),
+            (Some(pool), Some(watch)) => self.on(pool, || {
+                values.par_sort_unstable_by(|a, b| {
+                    watch.obey();
+                    compare(a, b)
+                });
+            }),
         }
     }
 }
@@ -161,6 +291,62 @@ mod tests {
             assert_eq!(out, (0..1001).collect::<Vec<_>>());
             assert_eq!(threads.map(5, |i| i * i), [0, 1, 4, 9, 16]);
             assert_eq!(threads.map_chunks(5, 2, |r| r.len()), [2, 2, 1]);
+        }
+    }
+
+    fn interrupt() -> Result<(), Reason> {
+        Err("enough".into())
+    }
+
+    #[test]
+    fn a_reason_ends_the_work_at_the_next_pause() {
+        for count in [1, 3] {
+            let work = |threads: &Threads| -> Result<(), Error> {
+                loop {
+                    threads.map(1000, |i| i);
+                }
+            };
+            let error = Threads::interruptible(count, interrupt, work).unwrap_err();
+            assert_eq!(error.to_string(), "interrupted: enough", "{count} threads");
+
+            let error = Threads::interruptible(count, interrupt, |threads| {
+                threads.map(2, |_| {
+                    loop {
+                        threads.pause();
+                    }
+                });
+                Ok(())
+            });
+            assert!(matches!(error, Err(Error::Interrupted(_))), "{count} threads");
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_left_half_done_is_not() {
+        for count in [1, 3] {
+            let mut out = vec![0; 100];
+            let done = Threads::interruptible(count, interrupt, |threads| {
+                thread::sleep(2 * PATIENCE);
+                threads.to_the_end().for_each_chunk(&mut out, 1, |_, part| part[0] = 1);
+                Ok(())
+            });
+            assert!(done.is_ok() && out == [1; 100], "{count} threads");
+        }
+    }
+
+    #[test]
+    fn work_that_may_go_on_is_done_and_its_panics_are_its_own() {
+        for count in [1, 3] {
+            let slow = |threads: &Threads| {
+                Ok(threads.map(4, |i| {
+                    thread::sleep(PATIENCE);
+                    i
+                }))
+            };
+            assert_eq!(Threads::interruptible(count, || Ok(()), slow).unwrap(), [0, 1, 2, 3]);
+            let broken = |threads: &Threads| Ok(threads.map(4, |_| panic::resume_unwind(Box::new("broken"))));
+            let call = || Threads::interruptible::<Vec<()>>(count, || Ok(()), broken);
+            assert_eq!(*panic::catch_unwind(call).unwrap_err().downcast::<&str>().unwrap(), "broken");
         }
     }
 

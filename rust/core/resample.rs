@@ -84,6 +84,7 @@ impl Bootstrap {
         let chunks = threads.map_chunks(self.resamples, RESAMPLES, |chunk| {
             let (mut counts, mut scratch) = (vec![0; n], S::Scratch::default());
             let of_resample = |b: usize| {
+                threads.pause();
                 draw(&SplitMix64::new(self.seed, b as u64), &mut counts);
                 statistic.of(&counts, &mut scratch)
             };

@@ -7,11 +7,11 @@ use unmemorize::audit::lira::Variance;
 use unmemorize::audit::rmia::Probabilities;
 use unmemorize::audit::roc::{Auc, Roc, TprAt};
 use unmemorize::audit::{self, Phi};
-use unmemorize::parallel::Threads;
 use unmemorize::resample::{Bootstrap, Interval};
 
 use crate::error::Failure;
 use crate::events::LogitsArray;
+use crate::interrupt::interruptible;
 
 type Vector<'py> = PyReadonlyArray1<'py, f64>;
 type Mask<'py> = PyReadonlyArray2<'py, bool>;
@@ -48,8 +48,9 @@ fn lira<'py>(
 ) -> Result<Array1<'py>, Failure> {
     let member = mask("member", &member, phi.shape())?;
     let (phi, target) = (self::phi("phi", &phi)?, self::phi("target_phi", &target)?);
+    let variance = variance(pooled);
     let scores =
-        py.detach(|| audit::lira::lira(&phi, member, &target, variance(pooled), online, &Threads::new(n_threads)?))?;
+        interruptible(py, n_threads, |threads| audit::lira::lira(&phi, member, &target, variance, online, threads))?;
     Ok(scores.into_pyarray(py))
 }
 
@@ -67,9 +68,9 @@ fn u_lira<'py>(
     let did_unlearn = did_unlearn.as_ref().map(|m| mask("unlearned", m, unlearned.shape())).transpose()?;
     let never_saw = never_saw.as_ref().map(|m| mask("never", m, oracle.shape())).transpose()?;
     let phi = [phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?];
-    let [of_unlearned, of_oracle] = py.detach(|| {
+    let [of_unlearned, of_oracle] = interruptible(py, n_threads, |threads| {
         let [a, b] = &phi;
-        audit::lira::u_lira([a, b], [did_unlearn, never_saw], variance(pooled), &Threads::new(n_threads)?)
+        audit::lira::u_lira([a, b], [did_unlearn, never_saw], variance(pooled), threads)
     })?;
     let shaped = |scores: Vec<f64>, phi: &Phi<'_>| scores.into_pyarray(py).reshape([phi.models(), phi.n()]);
     Ok((shaped(of_unlearned, &phi[0])?, shaped(of_oracle, &phi[1])?))
@@ -91,7 +92,7 @@ fn rmia<'py>(
     let examples = Probabilities { target: target.as_slice()?, reference: reference.as_slice()? };
     let population =
         Probabilities { target: population_target.as_slice()?, reference: population_reference.as_slice()? };
-    let scores = py.detach(|| audit::rmia::rmia(examples, population, gamma, a, &Threads::new(n_threads)?))?;
+    let scores = interruptible(py, n_threads, |threads| audit::rmia::rmia(examples, population, gamma, a, threads))?;
     Ok(scores.into_pyarray(py))
 }
 
@@ -105,7 +106,8 @@ fn klom<'py>(
     n_threads: usize,
 ) -> Result<Array1<'py>, Failure> {
     let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
-    let scores = py.detach(|| audit::klom::klom(&unlearned, &oracle, bins, smoothing, &Threads::new(n_threads)?))?;
+    let scores =
+        interruptible(py, n_threads, |threads| audit::klom::klom(&unlearned, &oracle, bins, smoothing, threads))?;
     Ok(scores.into_pyarray(py))
 }
 
@@ -118,7 +120,7 @@ fn epsilon<'py>(
     n_threads: usize,
 ) -> Result<Array1<'py>, Failure> {
     let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
-    let scores = py.detach(|| audit::epsilon::epsilon(&unlearned, &oracle, delta, &Threads::new(n_threads)?))?;
+    let scores = interruptible(py, n_threads, |threads| audit::epsilon::epsilon(&unlearned, &oracle, delta, threads))?;
     Ok(scores.into_pyarray(py))
 }
 
@@ -136,7 +138,7 @@ impl PyRoc {
         n_threads: usize,
     ) -> Result<Self, Failure> {
         let (scores, members) = (scores.as_slice()?, members.as_slice()?);
-        Ok(Self(py.detach(|| Roc::new(scores, members, &Threads::new(n_threads)?))?))
+        Ok(Self(interruptible(py, n_threads, |threads| Roc::new(scores, members, threads))?))
     }
 
     /// False positive rates, true positive rates, thresholds.
@@ -156,7 +158,7 @@ impl PyRoc {
     ) -> Result<(f64, f64, f64), Failure> {
         let bootstrap = Bootstrap { level, resamples, seed };
         let Interval { value, low, high } =
-            py.detach(|| Ok::<_, Error>(bootstrap.of(&Auc(&self.0), &Threads::new(n_threads)?)))?;
+            interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Auc(&self.0), threads)))?;
         Ok((value, low, high))
     }
 
@@ -173,7 +175,7 @@ impl PyRoc {
         let bootstrap = Bootstrap { level, resamples, seed };
         let statistic = TprAt { roc: &self.0, fpr };
         let Interval { value, low, high } =
-            py.detach(|| Ok::<_, Error>(bootstrap.of(&statistic, &Threads::new(n_threads)?)))?;
+            interruptible(py, n_threads, |threads| Ok(bootstrap.of(&statistic, threads)))?;
         Ok((value, low, high))
     }
 }

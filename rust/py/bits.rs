@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::prelude::*;
 use unmemorize::bits::BitMatrix;
-use unmemorize::parallel::Threads;
 
 use crate::error::Failure;
+use crate::interrupt::interruptible;
 
 /// A boolean matrix of one bit an element, row by row.
 #[pyclass(frozen, name = "BitMatrix", module = "unmemorize._core")]
@@ -19,7 +19,7 @@ impl PyBitMatrix {
     fn pack(py: Python<'_>, values: PyReadonlyArray2<'_, bool>, n_threads: usize) -> Result<Self, Failure> {
         let (rows, columns) = (values.as_array().nrows(), values.as_array().ncols());
         let values = values.as_slice()?;
-        Ok(Self(py.detach(|| BitMatrix::pack(values, rows, columns, &Threads::new(n_threads)?))?))
+        Ok(Self(interruptible(py, n_threads, |threads| BitMatrix::pack(values, rows, columns, threads))?))
     }
 
     #[staticmethod]
@@ -34,13 +34,13 @@ impl PyBitMatrix {
     }
 
     fn unpack<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Bound<'py, PyArray2<bool>>, Failure> {
-        let values = py.detach(|| Ok::<_, unmemorize::Error>(self.0.unpack(&Threads::new(n_threads)?)))?;
+        let values = interruptible(py, n_threads, |threads| Ok(self.0.unpack(threads)))?;
         Ok(values.into_pyarray(py).reshape([self.0.rows(), self.0.columns()])?)
     }
 
     /// Ones in each row.
     fn counts<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Bound<'py, PyArray1<i64>>, Failure> {
-        let counts = py.detach(|| Ok::<_, unmemorize::Error>(self.0.counts(&Threads::new(n_threads)?)))?;
+        let counts = interruptible(py, n_threads, |threads| Ok(self.0.counts(threads)))?;
         Ok(counts.into_pyarray(py))
     }
 

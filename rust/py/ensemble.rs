@@ -7,11 +7,11 @@ use pyo3::prelude::*;
 use unmemorize::Error;
 use unmemorize::ensemble;
 use unmemorize::ensemble::out_of_sample::OutOfSample;
-use unmemorize::parallel::Threads;
 
 use crate::bits::PyBitMatrix;
 use crate::error::Failure;
 use crate::events::LogitsArray;
+use crate::interrupt::interruptible;
 
 type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 type Array2<'py, T> = Bound<'py, PyArray2<T>>;
@@ -26,7 +26,7 @@ fn memorization<'py>(
     legacy: bool,
     n_threads: usize,
 ) -> Result<Scores<'py>, Failure> {
-    let m = py.detach(|| ensemble::memorization(&member.0, &correct.0, legacy, &Threads::new(n_threads)?))?;
+    let m = interruptible(py, n_threads, |threads| ensemble::memorization(&member.0, &correct.0, legacy, threads))?;
     Ok((m.score.into_pyarray(py), m.std_error.into_pyarray(py), m.n_in.into_pyarray(py), m.n_out.into_pyarray(py)))
 }
 
@@ -37,7 +37,7 @@ fn c_score<'py>(
     correct: &PyBitMatrix,
     n_threads: usize,
 ) -> Result<Array1<'py, f64>, Failure> {
-    let score = py.detach(|| ensemble::c_score(&member.0, &correct.0, &Threads::new(n_threads)?))?;
+    let score = interruptible(py, n_threads, |threads| ensemble::c_score(&member.0, &correct.0, threads))?;
     Ok(score.into_pyarray(py))
 }
 
@@ -52,7 +52,7 @@ fn reliability<'py>(
     n_threads: usize,
 ) -> Result<(Array1<'py, f64>, usize), Failure> {
     let (values, examples) =
-        py.detach(|| ensemble::reliability(&member.0, &correct.0, splits, seed, &Threads::new(n_threads)?))?;
+        interruptible(py, n_threads, |threads| ensemble::reliability(&member.0, &correct.0, splits, seed, threads))?;
     Ok((values.into_pyarray(py), examples))
 }
 
@@ -63,7 +63,8 @@ fn influence<'py>(
     test_correct: &PyBitMatrix,
     n_threads: usize,
 ) -> Result<Array2<'py, f32>, Failure> {
-    let values = py.detach(|| ensemble::influence::influence(&member.0, &test_correct.0, &Threads::new(n_threads)?))?;
+    let values =
+        interruptible(py, n_threads, |threads| ensemble::influence::influence(&member.0, &test_correct.0, threads))?;
     Ok(values.into_pyarray(py).reshape([test_correct.0.columns(), member.0.columns()])?)
 }
 
@@ -75,8 +76,9 @@ fn influence_topk<'py>(
     k: usize,
     n_threads: usize,
 ) -> Result<(Array2<'py, i64>, Array2<'py, f32>), Failure> {
-    let (ids, values) =
-        py.detach(|| ensemble::influence::influence_topk(&member.0, &test_correct.0, k, &Threads::new(n_threads)?))?;
+    let (ids, values) = interruptible(py, n_threads, |threads| {
+        ensemble::influence::influence_topk(&member.0, &test_correct.0, k, threads)
+    })?;
     let shape = [test_correct.0.columns(), k];
     Ok((ids.into_pyarray(py).reshape(shape)?, values.into_pyarray(py).reshape(shape)?))
 }
@@ -107,10 +109,10 @@ impl PyOutOfSample {
             return Err(Error::Shape { name: "probs", expected: self.shape, other, got: probs.shape() }.into());
         }
         let (member, probs) = (member.as_slice()?, probs.view()?);
-        Ok(py.detach(|| {
+        interruptible(py, n_threads, |threads| {
             let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-            gathered.add(member, probs, &Threads::new(n_threads)?)
-        })?)
+            gathered.add(member, probs, threads)
+        })
     }
 
     fn mean<'py>(&self, py: Python<'py>) -> Result<Array2<'py, f64>, Failure> {

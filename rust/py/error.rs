@@ -4,7 +4,7 @@ use std::io;
 
 use numpy::AsSliceError;
 use pyo3::create_exception;
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use unmemorize::Error;
 
@@ -48,6 +48,9 @@ impl From<Failure> for PyErr {
             Failure::Core(Error::Io { path, source }) => {
                 io::Error::new(source.kind(), format!("{path}: {source}")).into()
             }
+            Failure::Core(Error::Interrupted(reason)) => reason
+                .downcast()
+                .map_or_else(|reason| PyKeyboardInterrupt::new_err(reason.to_string()), |raised| *raised),
             Failure::Core(error) => PyValueError::new_err(error.to_string()),
         }
     }

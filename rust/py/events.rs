@@ -8,12 +8,11 @@ use half::slice::HalfBitsSliceExt;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use unmemorize::Error;
 use unmemorize::events::softmax::Logits;
 use unmemorize::events::{Batch, LearningEvents, NAMES};
-use unmemorize::parallel::Threads;
 
 use crate::error::Failure;
+use crate::interrupt::interruptible;
 
 /// Logits or probabilities of one of the types that come without a conversion; u16 holds the bits of bfloat16.
 #[derive(FromPyObject)]
@@ -79,11 +78,11 @@ impl PyLearningEvents {
             classes: logits.shape().1,
             labels: labels.as_slice()?,
         };
-        Ok(py.detach(|| self.lock().update(&batch, epoch, &Threads::new(n_threads)?))?)
+        interruptible(py, n_threads, |threads| self.lock().update(&batch, epoch, threads))
     }
 
     fn scores<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Bound<'py, PyDict>, Failure> {
-        let columns = py.detach(|| Ok::<_, Error>(self.lock().scores(&Threads::new(n_threads)?)))?;
+        let columns = interruptible(py, n_threads, |threads| Ok(self.lock().scores(threads)))?;
         let scores = PyDict::new(py);
         for (name, column) in NAMES.into_iter().zip(columns) {
             scores.set_item(name, column.into_pyarray(py))?;
@@ -105,11 +104,10 @@ impl PyLearningEvents {
     }
 
     fn merge(&self, py: Python<'_>, other: &Self, n_threads: usize) -> Result<(), Failure> {
-        let merged = py.detach(|| {
+        interruptible(py, n_threads, |threads| {
             let other = other.lock().clone(); // a copy: two locks at once could wait for each other
-            self.lock().merge(&other, &Threads::new(n_threads)?)
-        });
-        Ok(merged?)
+            self.lock().merge(&other, threads)
+        })
     }
 
     fn take(&self, py: Python<'_>, ids: PyReadonlyArray1<'_, i64>) -> Result<Self, Failure> {

@@ -9,6 +9,7 @@ mod bits;
 mod ensemble;
 mod error;
 mod events;
+mod interrupt;
 mod partition;
 mod rank;
 

@@ -2,22 +2,13 @@
 
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
-use unmemorize::parallel::Threads;
-use unmemorize::{Error, partition};
+use unmemorize::partition;
 
 use crate::error::Failure;
+use crate::interrupt::interruptible;
 
 type Scores<'py> = PyReadonlyArray1<'py, f64>;
 type Ids<'py> = Bound<'py, PyArray1<i64>>;
-
-/// Runs a kernel on `n_threads` threads without the GIL.
-fn on<R: Send>(
-    py: Python<'_>,
-    n_threads: usize,
-    f: impl FnOnce(&Threads) -> Result<R, Error> + Send,
-) -> Result<R, Failure> {
-    Ok(py.detach(|| f(&Threads::new(n_threads)?))?)
-}
 
 #[allow(clippy::cast_possible_wrap)] // indices of an array
 fn ids(py: Python<'_>, found: Vec<usize>) -> Ids<'_> {
@@ -27,13 +18,13 @@ fn ids(py: Python<'_>, found: Vec<usize>) -> Ids<'_> {
 #[pyfunction]
 fn argsort<'py>(py: Python<'py>, score: Scores<'py>, n_threads: usize) -> Result<Ids<'py>, Failure> {
     let score = score.as_slice()?;
-    Ok(ids(py, on(py, n_threads, |threads| partition::argsort(score, threads))?))
+    Ok(ids(py, interruptible(py, n_threads, |threads| partition::argsort(score, threads))?))
 }
 
 #[pyfunction]
 fn strata<'py>(py: Python<'py>, score: Scores<'py>, k: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
     let score = score.as_slice()?;
-    Ok(on(py, n_threads, |threads| partition::strata(score, k, threads))?.into_pyarray(py))
+    Ok(interruptible(py, n_threads, |threads| partition::strata(score, k, threads))?.into_pyarray(py))
 }
 
 /// `group`: 0..groups for each score.
@@ -48,19 +39,20 @@ fn strata_within<'py>(
 ) -> Result<Ids<'py>, Failure> {
     let score = score.as_slice()?;
     let group = group.as_slice()?;
-    Ok(on(py, n_threads, |threads| partition::strata_within(score, group, groups, k, threads))?.into_pyarray(py))
+    Ok(interruptible(py, n_threads, |threads| partition::strata_within(score, group, groups, k, threads))?
+        .into_pyarray(py))
 }
 
 #[pyfunction]
 fn lowest<'py>(py: Python<'py>, score: Scores<'py>, size: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
     let score = score.as_slice()?;
-    Ok(ids(py, on(py, n_threads, |threads| partition::lowest(score, size, threads))?))
+    Ok(ids(py, interruptible(py, n_threads, |threads| partition::lowest(score, size, threads))?))
 }
 
 #[pyfunction]
 fn highest<'py>(py: Python<'py>, score: Scores<'py>, size: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
     let score = score.as_slice()?;
-    Ok(ids(py, on(py, n_threads, |threads| partition::highest(score, size, threads))?))
+    Ok(ids(py, interruptible(py, n_threads, |threads| partition::highest(score, size, threads))?))
 }
 
 #[pyfunction]
@@ -72,17 +64,17 @@ fn nearest<'py>(
     n_threads: usize,
 ) -> Result<Ids<'py>, Failure> {
     let score = score.as_slice()?;
-    Ok(ids(py, on(py, n_threads, |threads| partition::nearest(score, value, size, threads))?))
+    Ok(ids(py, interruptible(py, n_threads, |threads| partition::nearest(score, value, size, threads))?))
 }
 
 #[pyfunction]
 fn sample(py: Python<'_>, n: usize, size: usize, seed: u64, n_threads: usize) -> Result<Ids<'_>, Failure> {
-    Ok(ids(py, on(py, n_threads, |threads| partition::sample(n, size, seed, threads))?))
+    Ok(ids(py, interruptible(py, n_threads, |threads| partition::sample(n, size, seed, threads))?))
 }
 
 #[pyfunction]
 fn random_strata(py: Python<'_>, n: usize, k: usize, seed: u64, n_threads: usize) -> Result<Ids<'_>, Failure> {
-    Ok(on(py, n_threads, |threads| partition::random_strata(n, k, seed, threads))?.into_pyarray(py))
+    Ok(interruptible(py, n_threads, |threads| partition::random_strata(n, k, seed, threads))?.into_pyarray(py))
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -8,6 +8,7 @@ use unmemorize::resample::{Bootstrap, Interval, Mean, Median};
 use unmemorize::{Error, resample};
 
 use crate::error::Failure;
+use crate::interrupt::interruptible;
 
 type Vector<'py> = PyReadonlyArray1<'py, f64>;
 
@@ -17,14 +18,14 @@ fn interval(
     n_threads: usize,
     kernel: impl FnOnce(&Threads) -> Result<Interval, Error> + Send,
 ) -> Result<(f64, f64, f64), Failure> {
-    let Interval { value, low, high } = py.detach(|| kernel(&Threads::new(n_threads)?))?;
+    let Interval { value, low, high } = interruptible(py, n_threads, kernel)?;
     Ok((value, low, high))
 }
 
 #[pyfunction]
 fn average_ranks<'py>(py: Python<'py>, x: Vector<'py>, n_threads: usize) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
     let x = x.as_slice()?;
-    Ok(py.detach(|| rank::average_ranks(x, &Threads::new(n_threads)?))?.into_pyarray(py))
+    Ok(interruptible(py, n_threads, |threads| rank::average_ranks(x, threads))?.into_pyarray(py))
 }
 
 /// How often each of n examples is drawn in resample `b`.

@@ -58,7 +58,7 @@ impl OutOfSample {
         if let Some(place) = bad.into_iter().flatten().next() {
             return Err(Error::Probability { value: probs[place].widen(), id: place / classes });
         }
-        threads.for_each_chunk(&mut self.sums, chunk, |start, sums| {
+        threads.to_the_end().for_each_chunk(&mut self.sums, chunk, |start, sums| {
             let rows = sums.chunks_exact_mut(classes).zip(probs[start..].chunks_exact(classes));
             for ((sums, probs), _) in rows.zip(&member[start / classes..]).filter(|(_, seen)| !**seen) {
                 for (sum, p) in sums.iter_mut().zip(probs) {

@@ -1,0 +1,85 @@
+"""Ctrl-C ends a long call of any kernel, and leaves what the call was to change as it was."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+CALLS = {  # name: (what is ready before, the call, what must be the same after it)
+    "events": (
+        "x = np.ones((200_000, 500), np.float16); ids = np.arange(len(x)); e = um.LearningEvents(len(x))",
+        "e.update(ids, x, 0 * ids, n_threads=N)",
+        "e.seen.any()",
+    ),
+    "ensemble": (
+        "x = np.random.default_rng(0).random((400, 5000)) < 0.5",
+        "ensemble.reliability(x, x, splits=100_000, n_threads=N)",
+        "x.sum()",
+    ),
+    "influence": (
+        "x = um.BitMatrix.pack(np.zeros((6400, 20_000), bool))",
+        "um.influence_topk(x, x, 1, n_threads=N)",
+        "x.counts().sum()",
+    ),
+    "partition": ("n = 200_000_000", "partition.sample(n, 5, 0, n_threads=N)", "n"),
+    "rank": (
+        "x = np.arange(1000.0)",
+        "stats.kendall(x, x, resamples=10_000_000, n_threads=N)",
+        "x.sum()",
+    ),
+    "resample": (
+        "x = np.arange(1000.0)",
+        "stats.bootstrap_interval(x, resamples=10_000_000, n_threads=N)",
+        "x.sum()",
+    ),
+    "audit": (
+        "x = np.zeros((64, 300_000), np.float16)",
+        "audit.klom(x, x, bins=60_000, n_threads=N)",
+        "x.sum()",
+    ),
+    "roc": (
+        "x = np.arange(2000.0); found = audit.roc(x, x > 1000)",
+        "found.auc_interval(resamples=10_000_000, n_threads=N)",
+        "found.auc",
+    ),
+}
+
+CODE = """
+import os, signal, threading, time
+import numpy as np, unmemorize as um
+from unmemorize import audit, ensemble, partition, stats
+N = {n_threads}
+{before}
+state = {state}
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    {call}
+    time.sleep(60)  # a call that does not listen is over before the exception comes
+finally:
+    print("unchanged" if {state} == state else "changed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("name", CALLS)
+def test_ctrl_c_ends_a_long_call_and_changes_nothing(name, n_threads):
+    before, call, state = CALLS[name]
+    code = CODE.format(n_threads=n_threads, before=before, call=call, state=state)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, lines[-1]) == (-signal.SIGINT, "KeyboardInterrupt")
+    assert done.stdout == "unchanged\n"
+    assert not any("time.sleep" in line for line in lines)
+
+
+def test_the_exception_is_the_one_of_the_handler():
+    code = """
+import signal; from unmemorize import stats
+def late(*_): raise TimeoutError("too late")
+signal.signal(signal.SIGALRM, late)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+stats.bootstrap_interval([1.0, 2.0], resamples=10_000_000, n_threads=1)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr.splitlines()[-1] == "TimeoutError: too late"
