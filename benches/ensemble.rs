@@ -6,7 +6,7 @@ use std::hint::black_box;
 use unmemorize::bits::BitMatrix;
 use unmemorize::ensemble::influence::{influence, influence_topk};
 use unmemorize::ensemble::out_of_sample::OutOfSample;
-use unmemorize::ensemble::{memorization, reliability};
+use unmemorize::ensemble::{c_score, memorization, reliability};
 use unmemorize::events::softmax::Logits;
 use unmemorize::parallel::{Threads, available};
 use unmemorize::resample::SplitMix64;
@@ -34,6 +34,7 @@ fn ensemble(c: &mut Criterion) {
     group.bench_function("memorization", |b| {
         b.iter(|| memorization(black_box(&member), &correct, false, &threads));
     });
+    group.bench_function("c_score", |b| b.iter(|| c_score(black_box(&member), &correct, &threads)));
     group.bench_function("reliability, 4 halvings", |b| {
         b.iter(|| reliability(black_box(&member), &correct, 4, 0, &threads));
     });

@@ -1,4 +1,5 @@
 //! One epoch of learning events in one call, and one batch as a training step hands it over; throughput in logits.
+//! What a tracker answers and how two become one; throughput in examples.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
@@ -8,11 +9,13 @@ use unmemorize::events::{Batch, LearningEvents, Mode};
 use unmemorize::parallel::{Threads, available};
 use unmemorize::resample::SplitMix64;
 
+const N: usize = 50_000; // examples that are tracked
+
 fn events(c: &mut Criterion) {
     let threads = Threads::new(available()).expect("this machine has threads");
     let mut group = c.benchmark_group("events");
     group.sample_size(20);
-    for (rows, classes) in [(128, 10), (50_000, 10), (50_000, 100), (5_000, 1000)] {
+    for (rows, classes) in [(128, 10), (N, 10), (N, 100), (5_000, 1000)] {
         let random = SplitMix64::new(0, 0);
         let noise = |i: usize| (random.below(i as u64, 1 << 16) as f32) / 4096.0 - 8.0;
         let f32s: Vec<f32> = (0..rows * classes).map(noise).collect();
@@ -36,6 +39,11 @@ fn events(c: &mut Criterion) {
             });
         }
     }
+
+    let [mut one, other] = [0, 1].map(|_| LearningEvents::new(N, Mode::Train).expect("memory"));
+    group.throughput(Throughput::Elements(N as u64));
+    group.bench_function("scores", |b| b.iter(|| black_box(&one).scores(&threads)));
+    group.bench_function("merge", |b| b.iter(|| one.merge(black_box(&other), &threads)));
     group.finish();
 }
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unmemorize::parallel::{Threads, available};
-use unmemorize::partition::{argsort, lowest, random_strata, strata, strata_within};
+use unmemorize::partition::{argsort, highest, lowest, nearest, random_strata, sample, strata, strata_within};
 use unmemorize::resample::SplitMix64;
 
 const N: usize = 1_000_000;
@@ -24,11 +24,15 @@ fn partition(c: &mut Criterion) {
     for (name, x) in [("uniform", scores(0)), ("half tied", scores(4))] {
         group.bench_function(format!("strata, {name}"), |b| b.iter(|| strata(black_box(&x), 3, threads)));
         group.bench_function(format!("lowest 3000, {name}"), |b| b.iter(|| lowest(black_box(&x), 3000, threads)));
+        group.bench_function(format!("highest 3000, {name}"), |b| b.iter(|| highest(black_box(&x), 3000, threads)));
+        group
+            .bench_function(format!("nearest 3000, {name}"), |b| b.iter(|| nearest(black_box(&x), 0.5, 3000, threads)));
         group.bench_function(format!("strata in 10 groups, {name}"), |b| {
             b.iter(|| strata_within(black_box(&x), &classes, 10, 3, threads));
         });
         group.bench_function(format!("argsort, {name}"), |b| b.iter(|| argsort(black_box(&x), threads)));
     }
+    group.bench_function("sample 3000", |b| b.iter(|| sample(N, 3000, black_box(0), threads)));
     group.bench_function("random strata", |b| b.iter(|| random_strata(N, 3, black_box(0), threads)));
     group.finish();
 }

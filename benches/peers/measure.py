@@ -1,8 +1,8 @@
 """Times one work: every side's result is checked first, then the sides take turns in one process.
 
-    python -m benches.peers.measure PLAN.json
+    python -m benches.peers.measure PLAN
 
-The plan names works, seed and size; one JSON record of each work goes to standard output.
+The plan, in JSON, names works, seed and size; one JSON record of each work goes to standard output.
 """
 
 import ctypes
@@ -18,41 +18,41 @@ from typing import Any
 import numpy as np
 
 from . import audit, ensemble, events, order
-from .work import check
+from .work import Work, check
 
 WORKS = {work.name: work for module in (events, ensemble, audit, order) for work in module.WORKS}
 
-SECONDS = 8.0  # of turns for a work, all sides together; at least LEAST_TURNS, at most MOST_TURNS
+SECONDS = 5.0  # of turns for a work, all sides together; at least LEAST_TURNS, at most MOST_TURNS
 LEAST_TURNS, MOST_TURNS = 5, 50
 SHORTEST = 0.01  # seconds that are timed at once: shorter calls are repeated within a turn
 PAUSE = 0.02  # seconds before each turn: OpenMP's threads go on spinning for a while after a peer's call
 
 
-def measure(name: str, seed: int, *, quick: bool = False, alone: bool = False) -> dict[str, Any]:
+def measure(work: Work, seed: int, *, quick: bool = False, alone: bool = False) -> dict[str, Any]:
     """The record of one work.
 
     Args:
-        name: of the work.
+        work: what is done.
         seed: of the inputs.
         quick: the small size, one turn, no memory.
-        alone: ours only.
+        alone: ours only, times only.
     """
-    work = WORKS[name]
     size = work.quick if quick else work.size
     inputs = work.inputs(np.random.default_rng(seed), **size)
-    sides = {"ours": work.ours} | ({} if alone else {peer: p.side for peer, p in work.peers.items()})
+    peers = {} if alone else work.peers
+    sides = {"ours": work.ours} | {name: peer.side for name, peer in peers.items()}
     mine = read(work.ours(inputs)())
-    for peer, side in sides.items():
-        if peer != "ours":
-            check(mine, read(side(inputs)()), work.tolerance)
+    for peer in peers.values():
+        check(mine, read(peer.side(inputs)()), work.tolerance)
     del mine
-    memory = {} if quick else {side: peak_above(lambda start=start: start(inputs)()) for side, start in sides.items()}
-    calls = {side: start(inputs) for side, start in sides.items()}
+    starts = {} if alone or quick else sides
+    memory = {name: peak_above(lambda side=side: side(inputs)()) for name, side in starts.items()}
+    calls = {name: side(inputs) for name, side in sides.items()}
     turns = take_turns(calls, work.per_call(**size), once=quick)
-    for peer, p in {} if alone else work.peers.items():
-        turns[peer] = [seconds / p.share for seconds in turns[peer]]
+    for name, peer in peers.items():
+        turns[name] = [seconds / peer.share for seconds in turns[name]]
     return {
-        "work": name,
+        "work": work.name,
         "seed": seed,
         "seconds": turns,
         "memory": memory,
@@ -114,5 +114,5 @@ def resident(field: str) -> int:
 
 if __name__ == "__main__":
     plan = json.loads(sys.argv[1])
-    for work_name in plan.pop("works"):
-        print(json.dumps(measure(work_name, **plan)), flush=True)
+    for wanted in plan.pop("works"):
+        print(json.dumps(measure(WORKS[wanted], **plan)), flush=True)

@@ -120,7 +120,7 @@ WORKS = (
         bools,
         {"models": 4000, "n": 50_000},
         {"models": 20, "n": 100},
-        stateless(lambda i: um.BitMatrix.pack(i[0]).packed()),
+        stateless(lambda i: um.BitMatrix.pack(i[0]).packed),
         {"np.packbits": Peer(stateless(lambda i: np.packbits(i[0], axis=1, bitorder="little")))},
         both_ways,
     ),
