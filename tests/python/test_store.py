@@ -300,6 +300,52 @@ def test_a_header_made_to_mislead_is_not_that_of_an_entry(tmp_path: Path, array:
         assert len(Ensemble.open(store.path)) == T - 1
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("U8") | st.integers(-9, 99),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _anywhere(data: st.DataObject, value: Any) -> Any:
+    """The value with something else at a place that is drawn."""
+    if isinstance(value, dict | list) and value and data.draw(st.integers(0, 4)):
+        at = data.draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+        changed = value.copy()
+        changed[at] = _anywhere(data, value[at])
+        return changed
+    return data.draw(ANYTHING)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_any_header_under_a_right_checksum_is_refused_or_read_without_harm(
+    shared: Ensemble, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    content = file_of(shared, 0).read_bytes()[:-16]
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    if data.draw(st.booleans()):
+        said = json.loads(header["__metadata__"]["model"])
+        header["__metadata__"]["model"] = json.dumps(_anywhere(data, said))
+    else:
+        header = _anywhere(data, header)
+    text = json.dumps(header).encode()
+    content = len(text).to_bytes(8, "little") + text + content[8 + length :]
+    store = new(tmp_path_factory.mktemp("fuzz") / "s")
+    path = store.path / "entries" / "attack.safetensors"
+    path.write_bytes(content + hashlib.blake2b(content, digest_size=16).digest())
+    verified = store.verify()
+    assert len(verified.whole) + len(verified.damaged) == 1
+    if verified.whole:
+        (entry,) = store
+        assert entry.member.shape == entry.correct.shape == (N,)
+        assert entry.test_correct.shape == (M,)
+        assert entry.probs is None or entry.probs.shape[0] == N
+        assert store.describe()["damaged"] == {}
+        assert store.verify(designs=True).whole == verified.whole
+
+
 @pytest.mark.parametrize("change", [lambda text: text[:-20], lambda text: text.replace("30", "31"), lambda _: "[]"])
 def test_a_damaged_header_is_named(tmp_path: Path, change: Callable[[str], str]) -> None:
     store = full(tmp_path / "s")
@@ -353,6 +399,20 @@ def test_a_reader_never_writes(tmp_path: Path) -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("an append was refused\n", "", 0)
     now = [(path.name, path.stat().st_mtime_ns) for path in (store.path, store.path / "entries", *files(store))]
     assert now == before
+
+
+def test_a_wrong_clock_changes_nothing(tmp_path: Path) -> None:
+    """Times of files are from hosts of whatever clock: only their contents count."""
+    store = full(tmp_path / "s")
+    before = [entry.id for entry in store]
+    for k, path in enumerate(files(store)):
+        os.utime(path, (0, 0) if k % 3 == 0 else (2**33 + k, 2**33 - k))
+    for of in (store, Ensemble.open(store.path)):
+        assert [entry.id for entry in of] == before
+        np.testing.assert_array_equal(of.member, MEMBER)
+        assert of.verify().ok
+    add(store, 3)
+    assert len(store) == T
 
 
 def _append_all(path: str, which: range) -> None:

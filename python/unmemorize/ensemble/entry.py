@@ -33,12 +33,21 @@ _SAID = ("kind", "key", "forget_hash", "meta")
 
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of an entry are: a file of its own, or a piece of a packed one."""
+    """Where the bytes of an entry are: a file of its own, or a piece of a packed one.
+
+    Attributes:
+        path: The file.
+        id: Of the entry.
+        first: Its first byte.
+        size: How many.
+        stamp: Tells a file from one that took its place.
+    """
 
     path: Path
     id: str
     first: int
     size: int
+    stamp: tuple[int, int] = (0, 0)
 
     @classmethod
     def file(cls, path: Path) -> Self:
@@ -47,7 +56,9 @@ class Place:
         Raises:
             FileNotFoundError: There is no such file.
         """
-        return cls(path, path.name.removesuffix(SUFFIX), 0, path.stat().st_size)
+        found = path.stat()
+        stamp = (found.st_ino, found.st_mtime_ns)
+        return cls(path, path.name.removesuffix(SUFFIX), 0, found.st_size, stamp)
 
     def read(self, file: BinaryIO, size: int) -> Iterator[bytes]:
         """The first ``size`` bytes of it from its open file, a piece at a time."""
@@ -279,6 +290,8 @@ def _parse(text: bytes, start: int, size: int) -> dict[str, Any]:
 def _place(name: str, at: Mapping[str, Any], start: int, size: int) -> ArrayPlace:
     dtype, shape = _DTYPES[at["dtype"]], tuple(at["shape"])
     first, end = at["data_offsets"]
-    if not (0 <= first <= end <= size - start and end - first == math.prod(shape) * dtype.itemsize):
+    if not all(type(number) is int and number >= 0 for number in (*shape, first, end)):
+        raise TypeError(f"the shape or place of its array {name!r} is not in whole numbers")
+    if not (first <= end <= size - start and end - first == math.prod(shape) * dtype.itemsize):
         raise ValueError(f"its array {name!r} does not fit")
     return dtype, shape, start + first

@@ -30,6 +30,9 @@ class Header:
     recipe_hash: str | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in (("n_train", int), ("n_test", int), ("data_hash", str | None), ("recipe_hash", str | None)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name}: got {getattr(self, name)!r}")
         if self.n_train < 1 or self.n_test < 0:
             raise ValueError(f"n_train, n_test: expected at least 1 and 0, got {self.n_train} and {self.n_test}")
 
@@ -62,9 +65,7 @@ class Header:
 
     def save(self, folder: Path) -> None:
         """Write the header of the store in ``folder``, durably."""
-        content = {"format": FORMAT, **self.to_dict()}
-        text = json.dumps({**content, "digest": _digest(content)}, indent=2)
-        write_durably(self.file(folder), (text + "\n").encode())
+        write_durably(self.file(folder), seal({"format": FORMAT, **self.to_dict()}))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -78,13 +79,28 @@ class Header:
         if not path.is_file():
             raise FileNotFoundError(f"{folder}: no ensemble here ({path.name} is missing)")
         try:
-            content = json.loads(path.read_bytes())
-            stored = content.pop("digest")
-            if content["format"] != FORMAT or stored != _digest(content):
-                raise ValueError("its contents do not match its checksum")
-            return cls.from_dict(content)
+            return cls.from_dict(unseal(path.read_bytes(), FORMAT))
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"{path}: damaged: {error!r}") from error
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """JSON with its own checksum, to be read by people too."""
+    return (json.dumps({**content, "digest": _digest(content)}, indent=2) + "\n").encode()
+
+
+def unseal(sealed: bytes, expected: str) -> dict[str, Any]:
+    """The inverse of `seal`.
+
+    Raises:
+        ValueError: It was altered or is of another format; for what is no such JSON, AttributeError, LookupError,
+            TypeError or RecursionError too.
+    """
+    content: dict[str, Any] = json.loads(sealed)
+    stored = content.pop("digest")
+    if content["format"] != expected or stored != _digest(content):
+        raise ValueError("its contents do not match its checksum")
+    return content
 
 
 def _digest(content: Mapping[str, Any]) -> str:

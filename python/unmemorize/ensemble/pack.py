@@ -23,8 +23,14 @@ _PIECE = 1 << 16  # bytes read at a time
 class Damage:
     """A piece of a pack that holds no entry."""
 
-    name: str
+    path: Path
+    first: int
     problem: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file, and of the piece of it."""
+        return f"{self.path.name}, byte {self.first}"
 
 
 def packed_size(entry: Entry) -> int:
@@ -75,7 +81,7 @@ def places(path: Path) -> Iterator[Place | Damage]:
                     raise ValueError(f"{about.size} bytes")
             except (tarfile.HeaderError, ValueError):
                 if not lost:
-                    yield Damage(f"{path.name}, byte {first}", f"damaged: cut short or altered, {size} bytes in all")
+                    yield Damage(path, first, f"damaged: cut short or altered, {size} bytes in all")
                 lost, first = True, first + _BLOCK
             else:
                 if re.fullmatch(rf"[\w-]+{re.escape(ENTRY_SUFFIX)}", about.name):  # no way out of the folder

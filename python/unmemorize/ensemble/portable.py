@@ -2,10 +2,12 @@
 
 import hashlib
 import uuid
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from unmemorize import _arrays
@@ -25,6 +27,8 @@ class PortableStore(Store):
     def merge(self, other: str | Path | Store) -> Self:
         """Copy the entries of another store that this one does not have.
 
+        Models that were trained on examples that this one was rid of are left out, with a warning.
+
         Raises:
             ValueError: The other store is of other data, another recipe or other sizes, or has another model under a
                 key of this one; then nothing is copied.
@@ -37,7 +41,21 @@ class PortableStore(Store):
 
     def _lacking(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those that are not here; all are checked before anything is copied."""
-        return [entry for entry in entries if not self._shelf.holds(entry.id, entry, entry.array("member"))]
+        gone = np.packbits(self.purged, bitorder="little")
+        lacking = [entry for entry in entries if not self._shelf.holds(entry.id, entry, entry.array("member"))]
+        clean = [entry for entry in lacking if not (entry.array("member") & gone).any()]
+        if len(clean) < len(lacking):
+            warnings.warn(
+                f"{self.path}: {len(lacking) - len(clean)} models were trained on purged examples; they are left out",
+                stacklevel=3,
+            )
+        return clean
+
+    def _like(self, path: str | Path) -> Self:
+        """A store of the same data, rid of the same examples."""
+        store = type(self).create(path, **self.header.to_dict())
+        store._shelf.purges_of(self._shelf)
+        return store
 
     def pack(self, path: str | Path, *, size: int = 1 << 30) -> Self:
         """Copy the entries into few files, to carry elsewhere: a store like any other, with the same answers.
@@ -54,7 +72,7 @@ class PortableStore(Store):
         Raises:
             ValueError: As `merge`.
         """
-        store = type(self).create(path, **self.header.to_dict())
+        store = self._like(path)
         for group in pack.groups(store._lacking(self.entries()), _arrays.count(size, "size")):
             write_durably(store._shelf.folder(PACKS) / f"{uuid.uuid4()}{pack.SUFFIX}", pack.encode(group))
         return store
@@ -86,7 +104,7 @@ class PortableStore(Store):
         """
         chosen = self.entries() if models is None else self._named(set(models))
         if ids is None:
-            store = type(self).create(path, **self.header.to_dict())
+            store = self._like(path)
             for entry in store._lacking(chosen):
                 write_durably(store._shelf.file(entry.id), entry.content())
             return store

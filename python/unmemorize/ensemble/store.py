@@ -11,11 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unmemorize import _arrays
 from unmemorize._files import UNFINISHED, sync_folder, write_durably
 from unmemorize.ensemble import record
 from unmemorize.ensemble.design import strayed
 from unmemorize.ensemble.entry import Entry, Model, encode, pack_events
 from unmemorize.ensemble.header import Header
+from unmemorize.ensemble.purge import Purge
 from unmemorize.ensemble.shelf import ENTRIES, Shelf
 from unmemorize.events import LearningEvents
 
@@ -155,7 +157,8 @@ class Store:
 
         Raises:
             TypeError: A dtype is wrong, or ``meta`` is not JSON.
-            ValueError: A shape or value is wrong, the model is of other data, or the key is another model's.
+            ValueError: A shape or value is wrong, the model is of other data or was trained on purged examples, or the
+                key is another model's.
             OSError: The disk is full, ...; the store is as it was.
         """
         n, m = self.header.n_train, self.header.n_test
@@ -180,6 +183,14 @@ class Store:
 
     def _publish(self, model: Model, arrays: Mapping[str, NDArray[Any]]) -> str:
         name = str(uuid.uuid4() if model.key is None else uuid.uuid5(_KEYS, model.key))
+        gone = self.purged & np.unpackbits(arrays["member"], count=self.header.n_train, bitorder="little").view(
+            np.bool_
+        )
+        if gone.any():
+            raise ValueError(
+                f"member: {gone.sum()} of its examples were purged from {self.path}, the first is {gone.argmax()}; "
+                "train without them"
+            )
         if model.key is None or not self._shelf.holds(name, model, arrays["member"]):
             write_durably(self._shelf.file(name), encode(model, arrays))
         return name
@@ -215,8 +226,9 @@ class Store:
                 O(T n log n), memory O(n).
         """
         whole, damaged = self._shelf.read(anew=True)
-        stray = strayed(whole, np.zeros(self.header.n_train, np.bool_)) if designs else {}
-        return Verified(tuple(entry.id for entry in whole), damaged, tuple(self._shelf.unfinished()), stray)
+        unfinished = tuple(path.name for path in self._shelf.unfinished())
+        stray = strayed(whole, self.purged) if designs else {}
+        return Verified(tuple(entry.id for entry in whole), damaged, unfinished, stray)
 
     def describe(self) -> dict[str, Any]:
         """Sizes, hashes, entries of each kind, how many hold what, bytes, damaged entries; fits in JSON."""
@@ -227,8 +239,36 @@ class Store:
             **{kind: sum(entry.kind == kind for entry in whole) for kind in KINDS},
             **{name: sum(name in entry.arrays for entry in whole) for name in ("phi", "test_phi", "probs", "events")},
             "bytes": sum(entry.place.size for entry in whole),
+            "purged": int(self.purged.sum()),
             "damaged": damaged,
         }
+
+    @property
+    def purged(self) -> NDArray[np.bool_]:
+        """Bool (n,): the examples that `purge` rid the store of. No model in it was trained on one of them."""
+        return self._shelf.purged()
+
+    def purge(self, ids: ArrayLike, *, dry_run: bool = False) -> Purge:
+        """Drop every model that was trained on one of these examples, and never take one again.
+
+        Damaged entries, which may hold anything, and what killed writers left are dropped too. It takes effect at once
+        for all readers; killed, it ends its work when it is called again, with any ids. Files are deleted, not
+        overwritten: what a disk or a backup keeps of them is beyond this. What the other models say of these examples
+        stays: they never saw them.
+
+        Args:
+            ids: Training rows, each once.
+            dry_run: Say what would be dropped, and change nothing.
+
+        Returns:
+            What was dropped, with what is needed to train it again without these examples.
+
+        Raises:
+            IndexError: An id is out of range.
+            ValueError: An id occurs twice.
+        """
+        rows = np.sort(_arrays.distinct(ids, "ids", self.header.n_train))
+        return self._shelf.purge(rows, dry_run=dry_run)
 
 
 def _check_kind(kind: str) -> None:
