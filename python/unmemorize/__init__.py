@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from unmemorize.audit.evaluate import evaluate
     from unmemorize.bits import BitMatrix
     from unmemorize.data import Data, Examples
-    from unmemorize.ensemble import Ensemble, Memorization, influence, influence_topk, memorization
+    from unmemorize.ensemble import Ensemble, Memorization, hybrid_memorization, influence, influence_topk, memorization
     from unmemorize.events import LearningEvents
     from unmemorize.forget_set import ForgetSet
     from unmemorize.partition import strata
@@ -50,6 +50,7 @@ _HOME = {  # public name -> its module; None: the name is a module itself
     "ensemble": None,
     "evaluate": "audit",
     "experiment": None,
+    "hybrid_memorization": "ensemble",
     "influence": "ensemble",
     "influence_topk": "ensemble",
     "memorization": "ensemble",
@@ -82,6 +83,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "experiment",
+    "hybrid_memorization",
     "influence",
     "influence_topk",
     "loops",

@@ -13,11 +13,14 @@ from unmemorize.ensemble.designs import (
 from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization, c_score, influence, influence_topk, memorization, reliability
 from unmemorize.ensemble.exchange import export_models, import_models
+from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, undecided
+from unmemorize.ensemble.margins import Chance
 from unmemorize.ensemble.queries import Ensemble
 from unmemorize.ensemble.store import Store, Verified
 
 __all__ = [
     "DESIGNS",
+    "Chance",
     "Design",
     "Ensemble",
     "Entry",
@@ -27,6 +30,9 @@ __all__ = [
     "balanced",
     "c_score",
     "export_models",
+    "hybrid_c_score",
+    "hybrid_confidence",
+    "hybrid_memorization",
     "import_models",
     "independent",
     "influence",
@@ -37,4 +43,5 @@ __all__ = [
     "pairs",
     "reliability",
     "targeted",
+    "undecided",
 ]
