@@ -13,8 +13,8 @@ from unmemorize.train import Context
 def confidence_now(model: nn.Module, data: Data, ctx: Context) -> NDArray[np.float64]:
     """``-p[y]``: what the finished model says of each training label, in eval mode.
 
-    The weakest of the proxies, for a model whose training nobody recorded: once it fits an example, it is as sure of
-    a memorized as of an easy one. Cost: n forward passes. Memory: O(n C).
+    The weakest form of the confidence, for a model whose training nobody recorded: once it fits an example, it is about
+    as sure of a memorized as of an easy one. Cost: n forward passes. Memory: O(n C).
 
     Args:
         model: a classifier trained on `data.train`; it is not changed.
