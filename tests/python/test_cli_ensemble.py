@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_store import N, T, add, files, full, new
+from unmemorize import score_files
 from unmemorize.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -80,6 +82,16 @@ def test_what_is_exported_can_be_imported(store: Path, tmp_path: Path, run: Run)
     code, _, said = run("ensemble", "import", file, "--out", tmp_path / "other", "--data-hash", "bbbb")
     assert code == 2
     assert "data_hash is 'aaaa', expected 'bbbb'" in said
+
+
+def test_published_scores_become_a_score_file(tmp_path: Path, run: Run) -> None:
+    np.savez(tmp_path / "published.npz", tr_mem=np.linspace(0, 1, 500), infl_matrix=np.zeros((2, 500)))
+    out = tmp_path / "scores.csv"
+    code, said, _ = run("ensemble", "import", tmp_path / "published.npz", "--data", "digits", "--out", out)
+    columns = score_files.read(out)
+    known = columns["source_id"] < 500
+    assert (code, said) == (0, f"{out}: scores of {known.sum()} of {len(known)} training examples\n")
+    np.testing.assert_array_equal(columns["memorization"][known], np.linspace(0, 1, 500)[columns["source_id"][known]])
 
 
 def test_a_slip_is_one_line(store: Path, tmp_path: Path, run: Run) -> None:

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from unmemorize import Ensemble
+from unmemorize import Ensemble, data, score_files
 from unmemorize.cli.files import read_source_ids
-from unmemorize.cli.options import Config, Out
-from unmemorize.ensemble import export_models, import_models
+from unmemorize.cli.options import Config, Out, ValShare
+from unmemorize.ensemble import export_models, import_models, published_memorization
 
 app = typer.Typer(help="Models that were each trained on a known subset: keep them, check them, carry them.")
 
@@ -88,12 +89,21 @@ def export_(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What export wrote, or an .npz of matrices that others published.")],
-    out: Out,
-    data_hash: Annotated[str | None, typer.Option(help="Of the data, if the file does not say.")] = None,
-    recipe_hash: Annotated[str | None, typer.Option(help="Of the recipe, if the file does not say.")] = None,
+    file: Annotated[Path, typer.Argument(help="What export wrote, or an .npz that others published.")],
+    out: Annotated[Path, typer.Option("--out", help="Store to write; or a file for scores: .csv, .parquet or .npz.")],
+    data_name: Annotated[str | None, typer.Option("--data", help="Data set that published scores are of.")] = None,
+    val_share: ValShare = 0.1,
+    data_hash: Annotated[str | None, typer.Option(help="Of a store's data, if the file does not say.")] = None,
+    recipe_hash: Annotated[str | None, typer.Option(help="Of a store's recipe, if the file does not say.")] = None,
     config: Config = None,
 ) -> None:
-    """Read a file of matrices, or a table, into a store."""
-    store = import_models(file, out, data_hash=data_hash, recipe_hash=recipe_hash)
-    typer.echo(f"{out}: {len(store)} models of {store.header.n_train} training examples")
+    """Read a table or matrices of models into a store, or published scores (memorization, tr_mem) into a score file."""
+    if data_name is None:
+        store = import_models(file, out, data_hash=data_hash, recipe_hash=recipe_hash)
+        typer.echo(f"{out}: {len(store)} models of {store.header.n_train} training examples")
+    else:
+        train = data.load(data_name, val_share=val_share).train
+        score = published_memorization(file, train.source_ids, labels=train.labels)
+        columns = {"id": train.ids.numpy(), "source_id": train.source_ids, "memorization": score}
+        score_files.write(out, columns)
+        typer.echo(f"{out}: scores of {np.isfinite(score).sum()} of {len(score)} training examples")

@@ -15,6 +15,8 @@ from unmemorize.ensemble.estimators import Memorization, c_score, influence, inf
 from unmemorize.ensemble.exchange import export_models, import_models
 from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, undecided
 from unmemorize.ensemble.margins import Chance
+from unmemorize.ensemble.published import published_memorization
+from unmemorize.ensemble.purge import Purge
 from unmemorize.ensemble.queries import Ensemble
 from unmemorize.ensemble.store import Store, Verified
 
@@ -25,6 +27,7 @@ __all__ = [
     "Ensemble",
     "Entry",
     "Memorization",
+    "Purge",
     "Store",
     "Verified",
     "balanced",
@@ -41,6 +44,7 @@ __all__ = [
     "likely_memorized",
     "memorization",
     "pairs",
+    "published_memorization",
     "reliability",
     "targeted",
     "undecided",
