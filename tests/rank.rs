@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use unmemorize::parallel::Threads;
-use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks};
+use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, spearman_columns};
 use unmemorize::resample::{Bootstrap, Interval, Mean, Median, Statistic, counts};
 
 #[allow(clippy::float_cmp)] // all the same
@@ -75,6 +75,19 @@ proptest! {
         prop_assert!(close(of(&Kendall::new(&x, &y, one).unwrap(), &drawn), kendall(&rx, &ry)));
         prop_assert!(close(of(&Mean::new(&x, one).unwrap(), &drawn), rx.iter().sum::<f64>() / rx.len() as f64));
         prop_assert!(close(of(&Median::new(&x, one).unwrap(), &drawn), median(&rx)));
+    }
+
+    #[test]
+    fn every_column_is_correlated_as_if_alone((x, y) in pairs(), columns in 1_usize..4, threads in 1_usize..4) {
+        let one = &Threads::one();
+        let bootstrap = Bootstrap { level: 0.9, resamples: 5, seed: 1 };
+        let column = |c: usize| x.iter().enumerate().map(|(i, v)| v * (i % (c + 1)) as f64).collect::<Vec<_>>();
+        let matrix: Vec<f64> = (0..x.len()).flat_map(|i| (0..columns).map(move |c| (i, c))).map(|(i, c)| column(c)[i]).collect();
+        let found = spearman_columns(&matrix, columns, &y, &bootstrap, &Threads::new(threads).unwrap()).unwrap();
+        let bits = |i: &Interval| [i.value, i.low, i.high].map(f64::to_bits);
+        for (c, found) in found.iter().enumerate() {
+            prop_assert_eq!(bits(found), bits(&bootstrap.of(&Spearman::new(&column(c), &y, one).unwrap(), one)));
+        }
     }
 
     #[test]

@@ -117,6 +117,79 @@ def kendall(
     return _correlation(_core.kendall, x, y, nan, level, resamples, seed, n_threads)
 
 
+def spearman_columns(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = 0,
+    n_threads: int | None = None,
+) -> list[Estimate]:
+    """Spearman's correlation of each column with one target, all columns at once: many proxies, one exact score.
+
+    Args:
+        x: (n, k) real numbers without NaN, NumPy or torch.
+        y: (n,) likewise; sorted once.
+        level: of the intervals, in (0, 1).
+        seed: of the resamples, which are the same for all columns.
+        resamples: of the bootstrap; 0: no intervals.
+        n_threads: None: all that the process may use. O(n) memory each.
+
+    Returns:
+        What `spearman` says of each of the k columns.
+
+    Raises:
+        ValueError: different lengths, fewer than 2 pairs, NaN, an argument out of range.
+        TypeError: not real numbers.
+
+    Example:
+        >>> [found.value for found in spearman_columns([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]], [1.0, 4.0, 9.0])]
+        [1.0, -1.0]
+    """
+    columns, target = _arrays.vector_f64(x, "x", "(n, k)"), _arrays.vector_f64(y, "y")
+    if len(columns) != len(target):
+        raise ValueError(f"y: expected {len(columns)} values to match x, got {len(target)}")
+    options = _level(level), _resamples(resamples), _arrays.seed(seed), _arrays.threads(n_threads)
+    return [Estimate(*found, len(target)) for found in _core.spearman_columns(columns, target, *options)]
+
+
+def permutation_p(x: ArrayLike, y: ArrayLike, *, ranks: bool = True, permutations: int = 1000, seed: int = 0) -> float:
+    """How often pairs put together at random correlate as strongly: the p-value of no association, two-sided.
+
+    ``(1 + #{|r| of shuffled pairs >= |r|}) / (1 + permutations)``, which is never 0 and holds its level exactly
+    (Phipson & Smyth 2010).
+
+    Args:
+        x: (n,) real numbers without NaN, NumPy or torch.
+        y: (n,) likewise.
+        ranks: of Spearman's correlation; False: of Pearson's.
+        permutations: how many, at least 1.
+        seed: of the permutations.
+
+    Returns:
+        The p-value; NaN where x or y is constant. O(n) memory, O(n) time a permutation.
+
+    Raises:
+        ValueError: different lengths, fewer than 2 pairs, NaN, infinite values with ``ranks=False``.
+
+    Example:
+        >>> permutation_p(range(20), range(20), permutations=99)
+        0.01
+    """
+    observed = (spearman if ranks else pearson)(x, y, resamples=0).value
+    if math.isnan(observed):
+        return math.nan
+    a, b = (average_ranks(v) if ranks else _arrays.vector_f64(v, "x") for v in (x, y))
+    a, b = (v / np.abs(v).max() for v in (a, b))
+    a, b = a - a.mean(), b - b.mean()
+    strength = abs(float(a @ b)) * (1 - 1e-12)  # a sum in another order is as strong
+    random = np.random.Generator(np.random.PCG64(_arrays.seed(seed)))
+    count = _arrays.count(permutations, "permutations", 1, MOST_RESAMPLES)
+    as_strong = sum(abs(float(a @ random.permutation(b))) >= strength for _ in range(count))
+    return (1 + as_strong) / (1 + count)
+
+
 def average_ranks(x: ArrayLike, *, n_threads: int | None = None) -> Vector:
     """Ranks from 1, equal values sharing the mean of theirs.
 

@@ -2,10 +2,12 @@
 //!
 //! Each correlation is a [`Statistic`]: prepared by one sort, then computed from counts, for the data and for resamples alike.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::partition::{Score, no_nan, sorted};
-use crate::resample::Statistic;
+use crate::resample::{Bootstrap, Interval, Statistic};
 
 /// Ranks from 1; equal scores share the mean of their ranks. 16 bytes a score beside the result.
 ///
@@ -60,11 +62,13 @@ fn total(run: &[u32], counts: &[u32]) -> i64 {
 
 fn paired(x: &[f64], y: &[f64], threads: &Threads) -> Result<(), Error> {
     Error::check_length("y", y.len(), x.len(), "x")?;
-    if x.len() < 2 || u32::try_from(x.len()).is_err() {
-        return Err(Error::Pairs { n: x.len() });
-    }
+    enough(x.len())?;
     no_nan("x", x, threads)?;
     no_nan("y", y, threads)
+}
+
+fn enough(n: usize) -> Result<(), Error> {
+    if n < 2 || u32::try_from(n).is_err() { Err(Error::Pairs { n }) } else { Ok(()) }
 }
 
 /// a / sqrt(b c); NaN where x or y is constant.
@@ -76,7 +80,33 @@ fn normalised(a: f64, b: f64, c: f64) -> f64 {
 #[derive(Debug)]
 pub struct Spearman {
     x: Ties,
-    y: Ties,
+    y: Arc<Ties>,
+}
+
+/// Spearman's correlation of each column of x with y, with its interval. `x` is row-major, with as many rows as y.
+///
+/// y is sorted once and each column once; columns are worked on side by side, O(n) memory each.
+///
+/// # Errors
+/// As [`Spearman::new`], if x is not of whole rows, or the first NaN of a column.
+pub fn spearman_columns(
+    x: &[f64],
+    columns: usize,
+    y: &[f64],
+    bootstrap: &Bootstrap,
+    threads: &Threads,
+) -> Result<Vec<Interval>, Error> {
+    let one = Threads::one();
+    enough(y.len())?;
+    no_nan("y", y, threads)?;
+    Error::check_length("x", x.len(), y.len().saturating_mul(columns), "y in each column")?;
+    let ties = Arc::new(Ties::new(y, threads));
+    let intervals = threads.map(columns, |column| {
+        let x: Vec<f64> = x.iter().skip(column).step_by(columns).copied().collect();
+        no_nan("x", &x, &one)?;
+        Ok(bootstrap.of(&Spearman { x: Ties::new(&x, &one), y: Arc::clone(&ties) }, &one))
+    });
+    intervals.into_iter().collect()
 }
 
 impl Spearman {
@@ -86,8 +116,7 @@ impl Spearman {
     /// NaN, different lengths, fewer than 2 pairs or more than 2^32 - 1.
     pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
         paired(x, y, threads)?;
-        let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
-        Ok(Self { x, y })
+        Ok(Self { x: Ties::new(x, threads), y: Arc::new(Ties::new(y, threads)) })
     }
 }
 

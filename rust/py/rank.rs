@@ -1,6 +1,6 @@
 //! Binding of `unmemorize::rank` and of the bootstrap.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use unmemorize::parallel::Threads;
 use unmemorize::rank::{self, Kendall, Pearson, Spearman};
@@ -53,6 +53,24 @@ macro_rules! correlation {
     };
 }
 
+/// (value, low, high) of each column of x.
+#[pyfunction]
+fn spearman_columns(
+    py: Python<'_>,
+    x: PyReadonlyArray2<'_, f64>,
+    y: Vector<'_>,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<Vec<(f64, f64, f64)>, Failure> {
+    let columns = x.as_array().ncols();
+    let (x, y) = (x.as_slice()?, y.as_slice()?);
+    let bootstrap = Bootstrap { level, resamples, seed };
+    let found = py.detach(|| rank::spearman_columns(x, columns, y, &bootstrap, &Threads::new(n_threads)?))?;
+    Ok(found.into_iter().map(|Interval { value, low, high }| (value, low, high)).collect())
+}
+
 correlation!(pearson, Pearson);
 correlation!(spearman, Spearman);
 correlation!(kendall, Kendall);
@@ -83,6 +101,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(resample_counts, m)?)?;
     m.add_function(wrap_pyfunction!(pearson, m)?)?;
     m.add_function(wrap_pyfunction!(spearman, m)?)?;
+    m.add_function(wrap_pyfunction!(spearman_columns, m)?)?;
     m.add_function(wrap_pyfunction!(kendall, m)?)?;
     m.add_function(wrap_pyfunction!(mean, m)?)?;
     m.add_function(wrap_pyfunction!(median, m)?)

@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 
@@ -39,6 +40,32 @@ def test_a_correlation_is_that_of_scipy(name):
     x, y = tied(2000)
     theirs = {"pearson": scipy.stats.pearsonr, "spearman": scipy.stats.spearmanr, "kendall": scipy.stats.kendalltau}
     assert CORRELATIONS[name](x, y).value == pytest.approx(theirs[name](x, y)[0], abs=1e-13)
+
+
+@given(st.lists(st.tuples(number, number, number, number), min_size=2, max_size=30), st.integers(1, 8))
+def test_spearman_of_columns_is_that_of_each(data, n_threads):
+    *columns, y = np.array(data).T
+    options = {"level": 0.8, "seed": 3, "resamples": 10, "n_threads": n_threads}
+    found = stats.spearman_columns(np.stack(columns, axis=1), y, **options)
+    assert [repr(one) for one in found] == [repr(stats.spearman(x, y, **options)) for x in columns]
+    assert stats.spearman_columns(np.empty((len(y), 0)), y) == []
+
+
+@pytest.mark.parametrize(("ranks", "name"), [(True, "spearman"), (False, "pearson")])
+def test_a_p_value_is_the_share_of_permutations_as_strong(ranks, name):
+    x, y = np.random.default_rng(3).normal(size=(2, 6))
+    correlations = np.abs([getattr(reference, name)(x, y[list(order)]) for order in itertools.permutations(range(6))])
+    found = stats.permutation_p(x, y, ranks=ranks, permutations=10_000)
+    assert found == pytest.approx((correlations >= correlations[0] - 1e-12).mean(), abs=0.02)
+    assert found == stats.permutation_p(x, y, ranks=ranks, permutations=10_000)
+    assert found != stats.permutation_p(x, y, ranks=ranks, permutations=10_000, seed=1)
+
+
+def test_p_values_hold_their_level():
+    rng = np.random.default_rng(0)
+    found = np.array([stats.permutation_p(*rng.integers(0, 5, (2, 30)), permutations=99, seed=s) for s in range(400)])
+    assert abs((found <= 0.1).mean() - 0.1) < 0.045
+    assert math.isnan(stats.permutation_p([1, 1, 1], [1, 2, 3]))
 
 
 @NAMES
@@ -176,6 +203,12 @@ def test_an_estimate_reads_well_and_survives_json():
         (lambda: stats.kendall([1.0, 2.0], [1.0, 2.0], resamples=10**12), "resamples: expected at most 10000000"),
         (lambda: stats.spearman([1.0, 2.0], [1.0, 2.0], seed=2**64), r"seed: expected 0 to 2\^64 - 1, got 18446744"),
         (lambda: stats.average_ranks([np.nan]), "NaN"),
+        (lambda: stats.spearman_columns([[1.0], [2.0]], [1.0]), "y: expected 2 values to match x, got 1"),
+        (lambda: stats.spearman_columns([[1.0, np.nan], [2.0, 1.0]], [1.0, 2.0]), "x: 1 of 2 values are NaN"),
+        (lambda: stats.spearman_columns([[1.0], [2.0]], [1.0, np.nan]), "y: 1 of 2 values are NaN"),
+        (lambda: stats.spearman_columns([1.0], [1.0]), r"x: expected shape \(n, k\), got \(1,\)"),
+        (lambda: stats.permutation_p([1.0, 2.0], [1.0]), "y: expected 2 values to match x, got 1"),
+        (lambda: stats.permutation_p([1, 2], [1, 2], permutations=0), "permutations: expected at least 1, got 0"),
         (lambda: stats.t_interval([]), "values: expected at least 1, got 0"),
         (lambda: stats.t_interval([1.0, np.nan]), "values: 1 of 2 are NaN"),
         (
