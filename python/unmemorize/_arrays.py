@@ -127,6 +127,15 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     return _exact(array, _FLOAT64)
 
 
+def scores(x: object, name: str) -> NDArray[np.float64] | NDArray[np.float32]:
+    """Real numbers of shape (n,): float32 as it is, all others as float64."""
+    array, dtype = to_numpy(x)
+    if dtype != "float32":
+        return vector_f64(x, name)
+    _check_shape(array, name, "(n,)")
+    return _exact(array, _LOGITS[dtype])
+
+
 def count(x: object, name: str, least: int = 1, most: int = sys.maxsize) -> int:
     """An integer from ``least`` to ``most``."""
     value = operator.index(x)  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def strata(score: ArrayLike, k: int, *, by: ArrayLike | None = None, n_threads: 
         >>> strata([0.1, 0.9, 0.5, 0.5, 0.2], 2).tolist()
         [0, 1, 1, 1, 0]
     """
-    x, threads = _arrays.vector_f64(score, "score"), _arrays.threads(n_threads)
+    x, threads = _arrays.scores(score, "score"), _arrays.threads(n_threads)
     if by is None:
         return _core.strata(x, _arrays.count(k, "k"), threads)
     names, group = np.unique(_arrays.to_numpy(by)[0], return_inverse=True)
@@ -50,7 +50,7 @@ def argsort(score: ArrayLike, *, n_threads: int | None = None) -> Ids:
         >>> argsort([0.5, 0.1, 0.5]).tolist()
         [1, 0, 2]
     """
-    return _core.argsort(_arrays.vector_f64(score, "score"), _arrays.threads(n_threads))
+    return _core.argsort(_arrays.scores(score, "score"), _arrays.threads(n_threads))
 
 
 def lowest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids:
@@ -63,7 +63,7 @@ def lowest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids:
         >>> lowest([0.5, 0.1, 0.5, 0.9], 2).tolist()
         [0, 1]
     """
-    return _core.lowest(_arrays.vector_f64(score, "score"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
+    return _core.lowest(_arrays.scores(score, "score"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 
 def highest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids:
@@ -78,7 +78,7 @@ def highest(score: ArrayLike, size: int, *, n_threads: int | None = None) -> Ids
         >>> highest([0.5, 0.1, 0.5, 0.9], 2).tolist()
         [2, 3]
     """
-    return _core.highest(_arrays.vector_f64(score, "score"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
+    return _core.highest(_arrays.scores(score, "score"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 
 def nearest(score: ArrayLike, value: float, size: int, *, n_threads: int | None = None) -> Ids:
@@ -91,7 +91,7 @@ def nearest(score: ArrayLike, value: float, size: int, *, n_threads: int | None 
         >>> nearest([0.5, 0.1, 0.5, 0.9], 0.5, 1).tolist()
         [0]
     """
-    x = _arrays.vector_f64(score, "score")
+    x = _arrays.scores(score, "score")
     return _core.nearest(x, float(value), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 

@@ -109,13 +109,25 @@ def test_tensors_are_scores():
     assert strata(x, 2).tolist() == [1, 0, 1, 0]
 
 
-def test_right_scores_are_not_copied(monkeypatch):
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_right_scores_are_not_copied(monkeypatch, dtype):
     seen = []
     kernel = partition._core.strata
     monkeypatch.setattr(partition._core, "strata", lambda x, *rest: seen.append(x) or kernel(x, *rest))
-    x = np.random.default_rng(0).random(100)
+    x = np.random.default_rng(0).random(100, dtype)
+    x.flags.writeable = False
     strata(x, 3)
     assert seen[0] is x
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, width=32) | ties.filter(lambda v: abs(v) != 1e-320), min_size=1, max_size=60)
+)
+def test_float32_is_cut_as_the_exact_float64(x):
+    half, size = np.array(x, np.float32), (len(x) + 1) // 2
+    for cut in (partition.lowest, partition.highest, strata, lambda x, size: partition.nearest(x, 0.25, size)):
+        assert np.array_equal(cut(half, size), cut(half.astype(np.float64), size))
+    assert np.array_equal(partition.argsort(half), by_position(x))
 
 
 @pytest.mark.parametrize("size", [0, 1, 37, 100])
