@@ -4,7 +4,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::f16;
 use std::hint::black_box;
 use unmemorize::bits::BitMatrix;
-use unmemorize::ensemble::influence::{influence, influence_topk};
+use unmemorize::ensemble::influence::{By, influence, influence_topk};
 use unmemorize::ensemble::out_of_sample::OutOfSample;
 use unmemorize::ensemble::{c_score, memorization, reliability};
 use unmemorize::events::softmax::Logits;
@@ -39,9 +39,10 @@ fn ensemble(c: &mut Criterion) {
         b.iter(|| reliability(black_box(&member), &correct, 4, 0, &threads));
     });
     group.throughput(Throughput::Elements((MODELS * TRAIN * TEST) as u64));
-    group.bench_function("influence", |b| b.iter(|| influence(black_box(&few), &test, &threads)));
+    let mut dense = vec![0.0; TRAIN * TEST];
+    group.bench_function("influence", |b| b.iter(|| influence(black_box(&few), &test, 0, &mut dense, &threads)));
     group.bench_function("influence, top 100", |b| {
-        b.iter(|| influence_topk(black_box(&few), &test, 100, &threads));
+        b.iter(|| influence_topk(black_box(&few), &test, 100, By::Value, &threads));
     });
 
     let seen = vec![false; N];

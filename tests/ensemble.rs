@@ -3,8 +3,9 @@
 #![allow(clippy::float_cmp)] // equal to the last bit is what is meant
 
 use proptest::prelude::*;
+use unmemorize::Error;
 use unmemorize::bits::BitMatrix;
-use unmemorize::ensemble::influence::{influence, influence_topk};
+use unmemorize::ensemble::influence::{By, influence as influence_into, influence_std_error, influence_topk};
 use unmemorize::ensemble::out_of_sample::OutOfSample;
 use unmemorize::ensemble::{c_score, memorization, reliability};
 use unmemorize::events::softmax::Logits;
@@ -52,6 +53,11 @@ fn ensembles() -> impl Strategy<Value = Models> {
     })
 }
 
+fn influence(member: &BitMatrix, test: &BitMatrix, threads: &Threads) -> Result<Vec<f32>, Error> {
+    let mut out = vec![0.0; member.columns() * test.columns()];
+    influence_into(member, test, 0, &mut out, threads).map(|()| out)
+}
+
 fn same(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-6
 }
@@ -97,12 +103,32 @@ proptest! {
     }
 
     #[test]
+    fn the_largest_magnitudes_and_their_errors_are_those_of_the_dense_matrix(models in ensembles(), count in 1..5_usize) {
+        let (member, _, test) = models.packed();
+        let threads = Threads::new(count).unwrap();
+        let dense = influence(&member, &test, &threads).unwrap();
+        let (ids, values) = influence_topk(&member, &test, models.n, By::Magnitude, &threads).unwrap();
+        let errors = influence_std_error(&member, &test, Some(&ids), &threads).unwrap();
+        let all = influence_std_error(&member, &test, None, &threads).unwrap();
+        for (at, ((&id, value), error)) in ids.iter().zip(&values).zip(errors).enumerate() {
+            let row = at / models.n * models.n;
+            match usize::try_from(id) {
+                Ok(i) => prop_assert!(*value == dense[row + i] && error == all[row + i] && error > 0.0),
+                Err(_) => prop_assert!(value.is_nan() && error.is_nan()),
+            }
+            let later = at % models.n > 0 && !value.is_nan();
+            prop_assert!(!later || values[at - 1].abs() > value.abs()
+                || values[at - 1].abs() == value.abs() && ids[at - 1] < id);
+        }
+    }
+
+    #[test]
     fn the_largest_influences_are_those_of_the_dense_matrix(models in ensembles(), k in 1..90_usize, count in 1..5_usize) {
         let (member, _, test) = models.packed();
         let threads = Threads::new(count).unwrap();
         let k = k.min(models.n);
         let dense = influence(&member, &test, &threads).unwrap();
-        let (ids, values) = influence_topk(&member, &test, k, &threads).unwrap();
+        let (ids, values) = influence_topk(&member, &test, k, By::Value, &threads).unwrap();
         for j in 0..models.m {
             let row = &dense[j * models.n..][..models.n];
             let mut order: Vec<usize> = (0..models.n).filter(|&i| !row[i].is_nan()).collect();
@@ -180,7 +206,7 @@ fn bad_input_is_named() {
     let message = influence(&matrix(3, 4), &matrix(2, 4), &one).unwrap_err().to_string();
     assert_eq!(message, "test_correct: expected 3 models (rows) to match member, got 2");
     for k in [0, 5] {
-        let message = influence_topk(&matrix(3, 4), &matrix(3, 4), k, &one).unwrap_err().to_string();
+        let message = influence_topk(&matrix(3, 4), &matrix(3, 4), k, By::Value, &one).unwrap_err().to_string();
         assert_eq!(message, format!("k: expected 1 to 4, the number of training examples, got {k}"));
     }
     let message = reliability(&matrix(3, 4), &matrix(3, 4), 5, 0, &one).unwrap_err().to_string();
@@ -203,7 +229,7 @@ fn no_models_and_no_examples_are_no_estimates() {
     let empty = BitMatrix::zeros(7, 0).unwrap();
     assert!(memorization(&empty, &empty, false, &one).unwrap().score.is_empty());
     assert!(influence(&empty, &empty, &one).unwrap().is_empty());
-    let (ids, values) = influence_topk(&none, &BitMatrix::zeros(0, 7).unwrap(), 1, &one).unwrap();
+    let (ids, values) = influence_topk(&none, &BitMatrix::zeros(0, 7).unwrap(), 1, By::Value, &one).unwrap();
     assert_eq!(ids, [-1; 7]);
     assert!(values.iter().all(|x| x.is_nan()));
 }

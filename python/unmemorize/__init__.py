@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from unmemorize.audit.evaluate import evaluate
     from unmemorize.bits import BitMatrix
     from unmemorize.data import Data, Examples
-    from unmemorize.ensemble import Ensemble, Memorization, hybrid_memorization, influence, influence_topk, memorization
+    from unmemorize.ensemble import (
+        Ensemble,
+        Memorization,
+        hybrid_memorization,
+        influence,
+        influence_topk,
+        memorization,
+        soft_memorization,
+    )
     from unmemorize.events import LearningEvents
     from unmemorize.forget_set import ForgetSet
     from unmemorize.partition import strata
@@ -59,6 +67,7 @@ _HOME = {  # public name -> its module; None: the name is a module itself
     "proxies": None,
     "report": None,
     "score_files": None,
+    "soft_memorization": "ensemble",
     "stats": None,
     "strata": "partition",
     "train": None,
@@ -92,6 +101,7 @@ __all__ = [
     "proxies",
     "report",
     "score_files",
+    "soft_memorization",
     "stats",
     "strata",
     "train",

@@ -1,10 +1,11 @@
 //! What an ensemble of models trained on subsets says: memorization, C-scores, and how reliable they are.
 //!
-//! Matrices have one row for each model, as they are stored; the kernels turn them, 64 x 64 bits at a time.
+//! Matrices have one row for each model, as they are stored. Everything here is a count down their columns ([`tally`]).
 
 use std::ops::Range;
 
-use crate::bits::{BITS, BitMatrix, transpose_square};
+use crate::bits::{BITS, BitMatrix};
+use crate::ensemble::tally::{Counts, Plane, ROWS, Tally, WORDS};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::rank::Spearman;
@@ -13,9 +14,8 @@ use crate::simd::{self, Kernel};
 
 pub mod influence;
 pub mod out_of_sample;
+pub mod tally;
 
-/// Words of 64 examples that one piece of work covers: a cache line of every row.
-const WORDS: usize = 8;
 /// More random halvings than this are taken for a slip.
 const MAX_SPLITS: usize = 100_000;
 
@@ -48,7 +48,7 @@ pub fn memorization(
     legacy: bool,
     threads: &Threads,
 ) -> Result<Memorization, Error> {
-    let counts = counts(member, correct, None, threads)?;
+    let counts = counts(member, correct, &all(member), threads)?;
     let total = member.rows() as u64;
     Ok(Memorization {
         score: counts.iter().map(|c| c.score(total, legacy)).collect(),
@@ -65,8 +65,13 @@ pub fn memorization(
 /// If the shapes differ.
 pub fn c_score(member: &BitMatrix, correct: &BitMatrix, threads: &Threads) -> Result<Vec<f64>, Error> {
     let total = member.rows() as u64;
-    let share = |c: &Counts| (c.right - c.right_in) as f64 / (total - c.models) as f64;
-    Ok(counts(member, correct, None, threads)?.iter().map(share).collect())
+    let share = |c: &Shares| (c.right - c.right_in) as f64 / (total - c.models) as f64;
+    Ok(counts(member, correct, &all(member), threads)?.iter().map(share).collect())
+}
+
+/// All models.
+fn all(member: &BitMatrix) -> Vec<usize> {
+    (0..member.rows()).collect()
 }
 
 /// How well memorization scores from half of the models agree with those from the other half.
@@ -92,10 +97,9 @@ pub fn reliability(
     if !(1..=MAX_SPLITS).contains(&splits) {
         return Err(Error::Splits { most: MAX_SPLITS, got: splits });
     }
-    let all = counts(member, correct, None, threads)?;
+    let all = counts(member, correct, &all(member), threads)?;
     let halvings = threads.map(splits, |split| {
-        let mask = half_of(models, seed, split as u64);
-        let half = counts(member, correct, Some(&mask), &Threads::one())?;
+        let half = counts(member, correct, &half_of(models, seed, split as u64), &Threads::one())?;
         agreement(&all, &half, models as u64)
     });
     let halvings = halvings.into_iter().collect::<Result<Vec<_>, Error>>()?;
@@ -103,22 +107,20 @@ pub fn reliability(
     Ok((halvings.into_iter().map(|(r, _)| r).collect(), least))
 }
 
-/// A random half of the models, as a mask of bits.
-fn half_of(models: usize, seed: u64, split: u64) -> Vec<u64> {
+/// A random half of the models.
+fn half_of(models: usize, seed: u64, split: u64) -> Vec<usize> {
     let random = SplitMix64::new(seed, split);
     let mut order: Vec<usize> = (0..models).collect();
     for last in (1..models).rev() {
         order.swap(last, random.below(last as u64, last + 1));
     }
-    let mut mask = vec![0; models.div_ceil(BITS)];
-    for model in &order[..models / 2] {
-        mask[model / BITS] |= 1 << (model % BITS);
-    }
-    mask
+    order.truncate(models / 2);
+    order.sort_unstable();
+    order
 }
 
 /// The stepped-up correlation of one half with the rest, and over how many examples.
-fn agreement(all: &[Counts], half: &[Counts], models: u64) -> Result<(f64, usize), Error> {
+fn agreement(all: &[Shares], half: &[Shares], models: u64) -> Result<(f64, usize), Error> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for (all, half) in all.iter().zip(half) {
         let a = half.score(models / 2, false);
@@ -138,13 +140,13 @@ fn agreement(all: &[Counts], half: &[Counts], models: u64) -> Result<(f64, usize
 
 /// Models of one example.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Counts {
+struct Shares {
     models: u64,   // trained on it
     right: u64,    // that get it right
     right_in: u64, // both
 }
 
-impl Counts {
+impl Shares {
     fn without(&self, part: &Self) -> Self {
         Self {
             models: self.models - part.models,
@@ -169,49 +171,54 @@ impl Counts {
     }
 }
 
-/// The counts of each example, over the models in `mask` (None: all).
-fn counts(
-    member: &BitMatrix,
-    correct: &BitMatrix,
-    mask: Option<&[u64]>,
-    threads: &Threads,
-) -> Result<Vec<Counts>, Error> {
+/// The counts of each example, over some models.
+fn counts(member: &BitMatrix, correct: &BitMatrix, models: &[usize], threads: &Threads) -> Result<Vec<Shares>, Error> {
     member.same_shape("member", correct, "correct")?;
-    let parts =
-        threads.map_chunks(member.stride(), WORDS, |words| simd::dispatch(Tally { member, correct, mask, words }));
+    let parts = threads.map_chunks(member.stride(), WORDS, |words| {
+        simd::dispatch(Counting { member, correct, models, words, tallies: &mut Default::default() })
+    });
     let mut counts = parts.concat();
     counts.truncate(member.columns());
     Ok(counts)
 }
 
-/// Counts the models of some words of 64 examples each.
-struct Tally<'a> {
+/// Counts some models of 512 examples.
+struct Counting<'a> {
     member: &'a BitMatrix,
     correct: &'a BitMatrix,
-    mask: Option<&'a [u64]>,
+    models: &'a [usize],
     words: Range<usize>,
+    tallies: &'a mut [Tally; 3],
 }
 
-impl Kernel for Tally<'_> {
-    type Output = Vec<Counts>;
+impl Kernel for Counting<'_> {
+    type Output = Vec<Shares>;
 
     #[inline(always)]
-    fn run(self) -> Vec<Counts> {
-        let Self { member, correct, mask, words } = self;
-        let mut counts = vec![Counts::default(); words.len() * BITS];
-        for first in (0..member.rows()).step_by(BITS) {
-            let models = mask.map_or(u64::MAX, |mask| mask[first / BITS]);
-            for (word, counts) in words.clone().zip(counts.chunks_exact_mut(BITS)) {
-                let (mut inside, mut right) = (member.square(first, word), correct.square(first, word));
-                transpose_square(&mut inside);
-                transpose_square(&mut right);
-                for ((count, inside), right) in counts.iter_mut().zip(inside).zip(right) {
-                    count.models += u64::from((inside & models).count_ones());
-                    count.right += u64::from((right & models).count_ones());
-                    count.right_in += u64::from((inside & right & models).count_ones());
-                }
-            }
+    fn run(self) -> Vec<Shares> {
+        let Self { member, correct, models, words, tallies: [inside, right, right_in] } = self;
+        for models in models.chunks(ROWS) {
+            let (a, b) = (planes(member, models, &words), planes(correct, models, &words));
+            inside.add(|row, lane| a[row][lane]);
+            right.add(|row, lane| b[row][lane]);
+            right_in.add(|row, lane| a[row][lane] & b[row][lane]);
         }
-        counts
+        let mut found = [[[0; BITS]; 8]; 3];
+        for (tally, found) in [inside, right, right_in].into_iter().zip(&mut found) {
+            tally.finish(found);
+        }
+        let of = |bit: usize, byte: usize| found.map(|counts: Counts| u64::from(counts[bit][byte]));
+        let columns = (0..words.len() * BITS).map(|i| of(i % 8, i / 8));
+        columns.map(|[models, right, right_in]| Shares { models, right, right_in }).collect()
     }
+}
+
+/// Some words of 16 models; 0 beyond the last model or word.
+#[inline(always)]
+fn planes(matrix: &BitMatrix, models: &[usize], words: &Range<usize>) -> [Plane; ROWS] {
+    let mut planes = [[0; WORDS]; ROWS];
+    for (plane, &model) in planes.iter_mut().zip(models) {
+        plane[..words.len()].copy_from_slice(&matrix.row(model)[words.clone()]);
+    }
+    planes
 }

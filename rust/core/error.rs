@@ -67,6 +67,8 @@ pub enum Error {
 
     #[error("k: expected 1 to {n}, the number of training examples, got {k}")]
     TopK { k: usize, n: usize },
+    #[error("ids: {id} is out of range for an ensemble of {n} examples")]
+    TrainId { id: i64, n: usize },
     #[error("{name}: expected {expected} models (rows) to match member, got {got}")]
     Models { name: &'static str, expected: usize, got: usize },
     #[error("member: a split into two halves needs at least 4 models, got {models}")]

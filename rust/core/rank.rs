@@ -104,7 +104,7 @@ pub fn spearman_columns(
     let intervals = threads.map(columns, |column| {
         let x: Vec<f64> = x.iter().skip(column).step_by(columns).copied().collect();
         no_nan("x", &x, &one)?;
-        Ok(bootstrap.of(&Spearman { x: Ties::new(&x, &one), y: Arc::clone(&ties) }, &one))
+        Ok(bootstrap.of(&Spearman { x: Ties::new(&x, &one), y: Arc::clone(&ties) }, threads))
     });
     intervals.into_iter().collect()
 }

@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2};
 use pyo3::prelude::*;
 use unmemorize::Error;
 use unmemorize::ensemble;
+use unmemorize::ensemble::influence::By;
 use unmemorize::ensemble::out_of_sample::OutOfSample;
 
 use crate::bits::PyBitMatrix;
@@ -56,16 +57,20 @@ fn reliability<'py>(
     Ok((values.into_pyarray(py), examples))
 }
 
+/// Of the tests from `first_test` on, into `out`, whose pages are large if `numpy` could have them.
 #[pyfunction]
-fn influence<'py>(
-    py: Python<'py>,
+fn influence(
+    py: Python<'_>,
     member: &PyBitMatrix,
     test_correct: &PyBitMatrix,
+    first_test: usize,
+    mut out: PyReadwriteArray2<'_, f32>,
     n_threads: usize,
-) -> Result<Array2<'py, f32>, Failure> {
-    let values =
-        interruptible(py, n_threads, |threads| ensemble::influence::influence(&member.0, &test_correct.0, threads))?;
-    Ok(values.into_pyarray(py).reshape([test_correct.0.columns(), member.0.columns()])?)
+) -> Result<(), Failure> {
+    let out = out.as_slice_mut()?;
+    interruptible(py, n_threads, |threads| {
+        ensemble::influence::influence(&member.0, &test_correct.0, first_test, out, threads)
+    })
 }
 
 #[pyfunction]
@@ -74,13 +79,33 @@ fn influence_topk<'py>(
     member: &PyBitMatrix,
     test_correct: &PyBitMatrix,
     k: usize,
+    magnitude: bool,
     n_threads: usize,
 ) -> Result<(Array2<'py, i64>, Array2<'py, f32>), Failure> {
+    let by = if magnitude { By::Magnitude } else { By::Value };
     let (ids, values) = interruptible(py, n_threads, |threads| {
-        ensemble::influence::influence_topk(&member.0, &test_correct.0, k, threads)
+        ensemble::influence::influence_topk(&member.0, &test_correct.0, k, by, threads)
     })?;
     let shape = [test_correct.0.columns(), k];
     Ok((ids.into_pyarray(py).reshape(shape)?, values.into_pyarray(py).reshape(shape)?))
+}
+
+#[pyfunction]
+#[pyo3(signature = (member, test_correct, ids, n_threads))]
+fn influence_std_error<'py>(
+    py: Python<'py>,
+    member: &PyBitMatrix,
+    test_correct: &PyBitMatrix,
+    ids: Option<PyReadonlyArray2<'py, i64>>,
+    n_threads: usize,
+) -> Result<Array2<'py, f64>, Failure> {
+    let m = test_correct.0.columns();
+    let width = ids.as_ref().map_or(member.0.columns(), |ids| ids.as_array().ncols());
+    let ids = ids.as_ref().map(|ids| ids.as_slice()).transpose()?;
+    let errors = interruptible(py, n_threads, |threads| {
+        ensemble::influence::influence_std_error(&member.0, &test_correct.0, ids, threads)
+    })?;
+    Ok(errors.into_pyarray(py).reshape([m, width])?)
 }
 
 /// Mean softmax over the models that have not seen the example, gathered model by model.
@@ -127,5 +152,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(reliability, m)?)?;
     m.add_function(wrap_pyfunction!(influence, m)?)?;
     m.add_function(wrap_pyfunction!(influence_topk, m)?)?;
+    m.add_function(wrap_pyfunction!(influence_std_error, m)?)?;
     m.add_class::<PyOutOfSample>()
 }

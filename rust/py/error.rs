@@ -43,7 +43,9 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Python(error) => error,
-            Failure::Core(error @ Error::Id { .. }) => PyIndexError::new_err(error.to_string()),
+            Failure::Core(error @ (Error::Id { .. } | Error::TrainId { .. })) => {
+                PyIndexError::new_err(error.to_string())
+            }
             Failure::Core(error @ Error::Damaged { .. }) => StoreError::new_err(error.to_string()),
             Failure::Core(Error::Io { path, source }) => {
                 io::Error::new(source.kind(), format!("{path}: {source}")).into()

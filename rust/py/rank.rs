@@ -67,7 +67,7 @@ fn spearman_columns(
     let columns = x.as_array().ncols();
     let (x, y) = (x.as_slice()?, y.as_slice()?);
     let bootstrap = Bootstrap { level, resamples, seed };
-    let found = py.detach(|| rank::spearman_columns(x, columns, y, &bootstrap, &Threads::new(n_threads)?))?;
+    let found = interruptible(py, n_threads, |threads| rank::spearman_columns(x, columns, y, &bootstrap, threads))?;
     Ok(found.into_iter().map(|Interval { value, low, high }| (value, low, high)).collect())
 }
 

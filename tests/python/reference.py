@@ -96,6 +96,18 @@ def memorization(member, correct):
     return p_in - p_out, np.where(np.isnan(p_in - p_out), np.nan, error)
 
 
+def soft_memorization(member, confidence):
+    """Welch's difference of means, example by example."""
+    found = []
+    for inside, p in zip(np.transpose(member), np.transpose(confidence).astype(float), strict=True):
+        sides = p[inside], p[~inside]
+        with np.errstate(invalid="ignore"):
+            means = [side.mean() if len(side) else np.nan for side in sides]
+            errors = [side.var(ddof=1) / len(side) if len(side) > 1 else np.nan for side in sides]
+        found.append((means[0] - means[1], np.sqrt(errors[0] + errors[1])))
+    return np.array(found).T
+
+
 def c_score(member, correct):
     return _shares(member, correct)[3]
 
@@ -107,10 +119,17 @@ def influence(member, test_correct):
         return both / n_in - (test.sum(0)[:, None] - both) / (len(member) - n_in)
 
 
-def influence_topk(member, test_correct, k):
+def influence_std_error(member, test_correct):
+    """That of memorization, for every test example in turn."""
+    rights = np.asarray(test_correct).T[:, :, None]
+    return np.array([memorization(member, np.broadcast_to(right, np.shape(member)))[1] for right in rights])
+
+
+def influence_topk(member, test_correct, k, by="value"):
     """Ids and values by a full sort: largest first, ties by id, no estimate last."""
     dense = np.round(influence(member, test_correct), 12).astype(np.float32)
-    order = np.argsort(np.where(np.isnan(dense), np.inf, -dense), axis=1, kind="stable")[:, :k]
+    key = np.abs(dense) if by == "magnitude" else dense
+    order = np.argsort(np.where(np.isnan(key), np.inf, -key), axis=1, kind="stable")[:, :k]
     values = np.take_along_axis(dense, order, axis=1)
     return np.where(np.isnan(values), -1, order), values
 

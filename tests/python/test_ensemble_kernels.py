@@ -3,12 +3,22 @@
 import numpy as np
 import pytest
 import reference
+import scipy.special
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from unmemorize import BitMatrix
-from unmemorize.ensemble import c_score, influence, influence_topk, memorization, reliability
+from unmemorize.ensemble import (
+    Ensemble,
+    c_score,
+    influence,
+    influence_std_error,
+    influence_topk,
+    memorization,
+    reliability,
+    soft_memorization,
+)
 from unmemorize.ensemble.estimators import out_of_sample
 
 
@@ -59,18 +69,49 @@ def test_the_standard_error_covers_the_truth():
 
 
 @settings(max_examples=60, deadline=None)
-@given(bits=ensembles(), n_threads=st.integers(1, 8), k=st.integers(1, 90))
-def test_influence_and_its_largest_are_their_formulas(bits, n_threads, k):
+@given(bits=ensembles(), n_threads=st.integers(1, 8), k=st.integers(1, 90), by=st.sampled_from(["value", "magnitude"]))
+def test_influence_and_its_largest_are_their_formulas(bits, n_threads, k, by):
     member, _, test = bits
     dense = influence(member, test, n_threads=n_threads)
     assert dense.dtype == np.float32
     np.testing.assert_allclose(dense, reference.influence(member, test), atol=1e-7)
     k = min(k, member.shape[1])
-    ids, values = influence_topk(member, test, k, n_threads=n_threads)
-    wanted_ids, wanted = reference.influence_topk(member, test, k)
+    ids, values = influence_topk(member, test, k, by=by, n_threads=n_threads)
+    wanted_ids, wanted = reference.influence_topk(member, test, k, by)
     assert ids.shape == values.shape == (test.shape[1], k)
     np.testing.assert_allclose(values, wanted, atol=1e-7)
     np.testing.assert_array_equal(ids, wanted_ids)
+
+
+@settings(max_examples=40, deadline=None)
+@given(bits=ensembles(), n_threads=st.integers(1, 8), data=st.data())
+def test_influence_has_the_standard_error_of_memorization(bits, n_threads, data):
+    member, _, test = bits
+    wanted = reference.influence_std_error(member, test).reshape(test.shape[1], member.shape[1])
+    np.testing.assert_allclose(influence_std_error(member, test, n_threads=n_threads), wanted, rtol=1e-14)
+    ids = data.draw(hnp.arrays(np.int64, (test.shape[1], 3), elements=st.integers(-1, member.shape[1] - 1)))
+    some = np.where(ids < 0, np.nan, np.take_along_axis(wanted, np.maximum(ids, 0), 1))
+    np.testing.assert_allclose(influence_std_error(member, test, ids, n_threads=n_threads), some, rtol=1e-14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(bits=ensembles(), tests=st.slices(30))
+def test_influence_of_a_slice_of_the_tests_is_a_slice_of_the_influence(bits, tests):
+    member, _, test = bits
+    if tests.step not in (None, 1):
+        with pytest.raises(ValueError, match="tests: expected consecutive test examples, got a step of"):
+            influence(member, test, tests=tests)
+    else:
+        np.testing.assert_array_equal(influence(member, test, tests=tests), influence(member, test)[tests])
+
+
+@pytest.mark.parametrize("models", [255, 256, 4096, 9001])
+def test_influence_is_the_nearest_float32_whatever_the_number_of_models(models):
+    rng = np.random.default_rng(0)
+    member, test = rng.random((models, 600)) < 0.7, rng.random((models, 7)) < np.linspace(0, 1, 7)
+    k, both, right = member.sum(0), test.T.astype(int) @ member, test.sum(0)[:, None]
+    exact = (both * models - right * k).astype(np.longdouble) / (k * (models - k))
+    np.testing.assert_array_equal(influence(member, test), exact.astype(np.float32))
 
 
 def test_the_largest_of_many_are_found():
@@ -94,6 +135,23 @@ def test_out_of_sample_is_the_mean_over_the_others(bits, n_threads, dtype):
     np.testing.assert_allclose(out_of_sample(member, probs, n_threads=n_threads), wanted, atol=1e-12)
     streamed = out_of_sample(BitMatrix.pack(member), (torch.tensor(p) for p in probs), n_threads=n_threads)
     np.testing.assert_allclose(streamed, wanted, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(bits=ensembles(), n_threads=st.integers(1, 8), dtype=st.sampled_from([np.float16, np.float32, np.float64]))
+def test_soft_memorization_is_its_formula(bits, n_threads, dtype):
+    member = bits[0]
+    p = np.random.default_rng(0).random(member.shape).astype(dtype)
+    wanted = reference.soft_memorization(member, p)
+    found = soft_memorization(BitMatrix.pack(member), (torch.tensor(row) for row in p), n_threads=n_threads)
+    np.testing.assert_allclose([found.score, found.std_error], wanted, atol=1e-12)
+    np.testing.assert_array_equal([found.n_in, found.n_out], [member.sum(0), (~member).sum(0)])
+
+
+def test_soft_memorization_of_certain_models_is_memorization():
+    member, correct = np.random.default_rng(0).random((2, 50, 30)) < 0.6
+    soft, hard = soft_memorization(member, correct.astype(np.float16)), memorization(member, correct)
+    np.testing.assert_allclose(soft.score, hard.score, atol=1e-15)
 
 
 def _planted(models=300, n=400, seed=0):
@@ -163,6 +221,17 @@ PROBS = np.full((4, 3, 2), 0.5)
             ValueError,
             "k: expected 1 to 3, the number of training examples, got 4",
         ),
+        (
+            lambda: influence_topk(FOUR, FOUR, 1, by="size"),
+            ValueError,
+            "by: expected 'value' or 'magnitude', got 'size'",
+        ),
+        (
+            lambda: influence_std_error(FOUR, FOUR, [[3], [0], [0]]),
+            IndexError,
+            "ids: 3 is out of range for an ensemble",
+        ),
+        (lambda: influence_std_error(FOUR, FOUR, [[0]]), ValueError, "ids: expected 3 rows to match the test examples"),
         (lambda: influence_topk(FOUR, FOUR, 0), ValueError, "k: expected at least 1, got 0"),
         (lambda: influence_topk(FOUR, FOUR, 1.5), TypeError, "integer"),
         (lambda: reliability(FOUR[:3], FOUR[:3]), ValueError, "needs at least 4 models, got 3"),
@@ -192,9 +261,37 @@ PROBS = np.full((4, 3, 2), 0.5)
             ValueError,
             r"expected probabilities in \[0, 1\], got NaN for example 0",
         ),
+        (
+            lambda: soft_memorization(FOUR, PROBS[:3, :, 0]),
+            ValueError,
+            "confidence: expected 4 models to match member, got 3",
+        ),
+        (
+            lambda: soft_memorization(FOUR, PROBS[:, :2, 0]),
+            ValueError,
+            "confidence: expected 4 models of 3 examples to match member, got 2 examples in model 0",
+        ),
+        (lambda: soft_memorization(FOUR, PROBS[:, :, 0] * 3), ValueError, "got 1.5 for example 0 in model 0"),
+        (lambda: soft_memorization(FOUR, PROBS[:, :, 0] * np.nan), ValueError, "got nan for example 0 in model 0"),
         (lambda: out_of_sample(FOUR, PROBS.astype(int)), TypeError, "probs: expected float16"),
     ],
 )
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_store_knows_soft_memorization_from_its_log_odds(tmp_path):
+    rng = np.random.default_rng(0)
+    member, phi = rng.random((6, 9)) < 0.5, rng.normal(scale=5, size=(6, 9)).astype(np.float16)
+    phi[0, 0] = -60_000
+    store = Ensemble.create(tmp_path / "store", 9, 1)
+    with pytest.raises(ValueError, match="no reference model holds log-odds"):
+        store.memorization(soft=True)
+    for row, odds in zip(member, phi, strict=True):
+        store.append(row, odds > 0, [True], phi=odds)
+    found = store.memorization(soft=True)
+    wanted = reference.soft_memorization(member, scipy.special.expit(phi.astype(float)))
+    np.testing.assert_allclose([found.score, found.std_error], wanted, atol=1e-12)
+    with pytest.raises(ValueError, match="legacy: there is no published code of the soft variant"):
+        store.memorization(soft=True, legacy=True)

@@ -11,7 +11,16 @@ from unmemorize.ensemble.designs import (
     targeted,
 )
 from unmemorize.ensemble.entry import Entry
-from unmemorize.ensemble.estimators import Memorization, c_score, influence, influence_topk, memorization, reliability
+from unmemorize.ensemble.estimators import (
+    Memorization,
+    c_score,
+    influence,
+    influence_std_error,
+    influence_topk,
+    memorization,
+    reliability,
+    soft_memorization,
+)
 from unmemorize.ensemble.exchange import export_models, import_models
 from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, undecided
 from unmemorize.ensemble.margins import Chance
@@ -39,6 +48,7 @@ __all__ = [
     "import_models",
     "independent",
     "influence",
+    "influence_std_error",
     "influence_topk",
     "leave_out",
     "likely_memorized",
@@ -46,6 +56,7 @@ __all__ = [
     "pairs",
     "published_memorization",
     "reliability",
+    "soft_memorization",
     "targeted",
     "undecided",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +15,12 @@ __all__ = [
     "Memorization",
     "c_score",
     "influence",
+    "influence_std_error",
     "influence_topk",
     "memorization",
     "out_of_sample",
     "reliability",
+    "soft_memorization",
 ]
 
 
@@ -91,6 +94,63 @@ def memorization(
     return Memorization(*_core.memorization(*_pair(member, correct, "correct", threads), legacy, threads))
 
 
+def soft_memorization(
+    member: ArrayLike | BitMatrix, confidence: Iterable[ArrayLike], *, n_threads: int | None = None
+) -> Memorization:
+    """Memorization by how sure the models are: mean p[y] of the models trained on the example minus that of the others.
+
+    Few models say more this way than by being right or wrong. The standard error is that of the difference of two
+    means, ``sqrt(s_in^2 / n_in + s_out^2 / n_out)`` with the unbiased variances s^2 of p[y] on each side.
+
+    Args:
+        member: bool (T, n) or BitMatrix: whether model t was trained on example i. T at least 1.
+        confidence: p[y], the softmax of the true label, (T, n), or an iterable that yields (n,) for each model in
+            order; one is held at a time. Any real dtype, in [0, 1].
+        n_threads: Threads to use; None means all that the process may use.
+
+    Returns:
+        The scores. NaN for an example that every model was trained on, or none; the standard error is NaN where a side
+        has fewer than 2 models, too. Memory O(n), beside member as bool.
+
+    Raises:
+        ValueError: If a shape does not fit, a value is not in [0, 1], or the number of models differs.
+        TypeError: If ``member`` is not bool or ``confidence`` are not real numbers.
+
+    Example:
+        >>> member = np.array([[True], [True], [False], [False]])
+        >>> soft_memorization(member, np.array([[0.9], [0.7], [0.5], [0.3]])).score.round(3)
+        array([0.4])
+    """
+    threads = _arrays.threads(n_threads)
+    rows = member.unpack(n_threads=threads) if isinstance(member, BitMatrix) else _arrays.matrix_bool(member, "member")
+    inside, outside = (_core.OutOfSample(rows.shape[1], 2) for _ in range(2))
+    models = 0
+    for model in confidence:
+        p = _arrays.vector_f64(model, "confidence")
+        if models == len(rows) or len(p) != rows.shape[1]:
+            raise ValueError(
+                f"confidence: expected {len(rows)} models of {rows.shape[1]} examples to match member, "
+                f"got {len(p)} examples in model {models}"
+            )
+        if len(bad := np.flatnonzero(~((p >= 0) & (p <= 1)))):
+            first = f"got {p[bad[0]]} for example {bad[0]} in model {models}"
+            raise ValueError(f"confidence: expected probabilities in [0, 1], {first}")
+        moments = np.stack([p, p**2], axis=1)
+        inside.add(~rows[models], moments, threads)
+        outside.add(rows[models], moments, threads)
+        models += 1
+    if models != len(rows):
+        raise ValueError(f"confidence: expected {len(rows)} models to match member, got {models}")
+    n_in = rows.sum(axis=0, dtype=np.int64)
+    n_out = models - n_in
+    mean, variance = [], []
+    for side, n in ((inside.mean(), n_in), (outside.mean(), n_out)):
+        mean.append(side[:, 0])
+        spread = np.maximum(side[:, 1] - side[:, 0] ** 2, 0)
+        variance.append(np.divide(spread, n - 1, out=np.full(len(n), np.nan), where=n > 1))
+    return Memorization(mean[0] - mean[1], np.sqrt(variance[0] + variance[1]), n_in, n_out)
+
+
 def c_score(
     member: ArrayLike | BitMatrix, correct: ArrayLike | BitMatrix, *, n_threads: int | None = None
 ) -> NDArray[np.float64]:
@@ -120,21 +180,26 @@ def c_score(
 
 
 def influence(
-    member: ArrayLike | BitMatrix, test_correct: ArrayLike | BitMatrix, *, n_threads: int | None = None
+    member: ArrayLike | BitMatrix,
+    test_correct: ArrayLike | BitMatrix,
+    *,
+    tests: slice = slice(None),
+    n_threads: int | None = None,
 ) -> NDArray[np.float32]:
     """Influence of every training example on every test example: P[j correct | i in] - P[j correct | i out].
 
     Args:
         member: bool (T, n) or BitMatrix: whether model t was trained on example i.
         test_correct: bool (T, m) or BitMatrix: whether model t gets test example j right.
+        tests: Consecutive test examples; a loop over such slices sees the whole matrix without holding it.
         n_threads: Threads to use; None means all that the process may use.
 
     Returns:
-        float32 (m, n); NaN where every model was trained on the example, or none. Memory O(m n); see `influence_topk`
-        for the largest values without it.
+        float32 (m, n), m as many as ``tests`` names; NaN where every model was trained on the example, or none. The
+        nearest float32 for T up to 8,000. Memory O(m n); see `influence_topk` for the largest values without it.
 
     Raises:
-        ValueError: If the numbers of models differ.
+        ValueError: If the numbers of models differ, or ``tests`` has a step.
         TypeError: If an array is not bool.
 
     Source:
@@ -145,11 +210,22 @@ def influence(
         array([[ 1., -1.]], dtype=float32)
     """
     threads = _arrays.threads(n_threads)
-    return _core.influence(*_pair(member, test_correct, "test_correct", threads), threads)
+    ours, theirs = _pair(member, test_correct, "test_correct", threads)
+    first, end, step = tests.indices(theirs.shape[1])
+    if step != 1:
+        raise ValueError(f"tests: expected consecutive test examples, got a step of {step}")
+    values = np.empty((max(0, end - first), ours.shape[1]), np.float32)
+    _core.influence(ours, theirs, first, values, threads)
+    return values
 
 
 def influence_topk(
-    member: ArrayLike | BitMatrix, test_correct: ArrayLike | BitMatrix, k: int, *, n_threads: int | None = None
+    member: ArrayLike | BitMatrix,
+    test_correct: ArrayLike | BitMatrix,
+    k: int,
+    *,
+    by: Literal["value", "magnitude"] = "value",
+    n_threads: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k training examples with the largest influence on each test example.
 
@@ -157,6 +233,7 @@ def influence_topk(
         member: bool (T, n) or BitMatrix: whether model t was trained on example i.
         test_correct: bool (T, m) or BitMatrix: whether model t gets test example j right.
         k: 1 to n.
+        by: ``value``, the most helpful; or ``magnitude``, the most helpful or harmful.
         n_threads: Threads to use; None means all that the process may use.
 
     Returns:
@@ -164,15 +241,54 @@ def influence_topk(
         among them: where fewer than k have one, the rest is id -1 with value NaN. Memory O(m k + T (n + m) / 8).
 
     Raises:
-        ValueError: If the numbers of models differ, or k is not in 1 to n.
+        ValueError: If the numbers of models differ, k is not in 1 to n, or ``by`` is unknown.
         TypeError: If an array is not bool.
 
     Example:
         >>> influence_topk(np.array([[True, False], [False, True]]), np.array([[True], [False]]), 1)
         (array([[0]]), array([[1.]], dtype=float32))
     """
+    if by not in ("value", "magnitude"):
+        raise ValueError(f"by: expected 'value' or 'magnitude', got {by!r}")
     threads = _arrays.threads(n_threads)
-    return _core.influence_topk(*_pair(member, test_correct, "test_correct", threads), _arrays.count(k, "k"), threads)
+    pair = _pair(member, test_correct, "test_correct", threads)
+    return _core.influence_topk(*pair, _arrays.count(k, "k"), by == "magnitude", threads)
+
+
+def influence_std_error(
+    member: ArrayLike | BitMatrix,
+    test_correct: ArrayLike | BitMatrix,
+    ids: ArrayLike | None = None,
+    *,
+    n_threads: int | None = None,
+) -> NDArray[np.float64]:
+    """The standard error of influences, by the formula of `memorization`.
+
+    Args:
+        member: bool (T, n) or BitMatrix: whether model t was trained on example i.
+        test_correct: bool (T, m) or BitMatrix: whether model t gets test example j right.
+        ids: int (m, k), training examples for each test example, as `influence_topk` gives them; None: all.
+        n_threads: Threads to use; None means all that the process may use.
+
+    Returns:
+        float64 (m, k), or (m, n); NaN where there is no estimate, or the id is negative. Memory O(m k).
+
+    Raises:
+        ValueError: If the numbers of models or of test examples differ.
+        IndexError: If an id is n or more.
+        TypeError: If an array is not bool or the ids are not integers.
+
+    Example:
+        >>> member, right = np.array([[True], [True], [False], [False]]), np.array([[True], [True], [True], [False]])
+        >>> influence_std_error(member, right).round(3)
+        array([[0.441]])
+    """
+    threads = _arrays.threads(n_threads)
+    pair = _pair(member, test_correct, "test_correct", threads)
+    rows = None if ids is None else _arrays.integers(ids, "ids", "(m, k)")
+    if rows is not None and len(rows) != pair[1].shape[1]:
+        raise ValueError(f"ids: expected {pair[1].shape[1]} rows to match the test examples, got {len(rows)}")
+    return _core.influence_std_error(*pair, rows, threads)
 
 
 def reliability(

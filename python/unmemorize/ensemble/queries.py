@@ -69,9 +69,27 @@ class Ensemble(PortableStore):
         """Which test examples each reference model gets right: bool (T, m). Memory O(T m) bytes."""
         return self.bits("test_correct")[0].unpack()
 
-    def memorization(self, *, legacy: bool = False, n_threads: int | None = None) -> Memorization:
-        """P[correct | in] - P[correct | not in] of every training example; see `unmemorize.memorization`."""
-        return estimators.memorization(*self.bits("member", "correct"), legacy=legacy, n_threads=n_threads)
+    def memorization(self, *, soft: bool = False, legacy: bool = False, n_threads: int | None = None) -> Memorization:
+        """P[correct | in] - P[correct | not in] of every training example; see `unmemorize.memorization`.
+
+        Args:
+            soft: By p[y] in place of right and wrong, from the log-odds of the models that hold them; see
+                `unmemorize.ensemble.soft_memorization`.
+            legacy: As in the code published with the papers; not with ``soft``.
+            n_threads: Threads to use; None: all that the process may use.
+
+        Raises:
+            ValueError: The store holds no reference model, or none with log-odds.
+        """
+        if not soft:
+            return estimators.memorization(*self.bits("member", "correct"), legacy=legacy, n_threads=n_threads)
+        if legacy:
+            raise ValueError("legacy: there is no published code of the soft variant; give soft or legacy")
+        models = [entry for entry in self.entries("reference") if "phi" in entry.arrays]
+        if not models:
+            raise ValueError(f"{self.path}: no reference model holds log-odds; append them with phi=")
+        confidence = (_sigmoid(entry.array("phi").astype(np.float64)) for entry in models)
+        return estimators.soft_memorization(self._stack(models, "member"), confidence, n_threads=n_threads)
 
     def c_score(self, *, n_threads: int | None = None) -> NDArray[np.float64]:
         """P[correct | not in] of every training example: float64 (n,), NaN where every model saw it."""
@@ -112,3 +130,8 @@ class Ensemble(PortableStore):
             raise ValueError(f"{self.path}: its models have softmax of different numbers of classes")
         member = np.stack([entry.member[rows] for entry in models])
         return estimators.out_of_sample(member, (entry.array("probs")[rows] for entry in models), n_threads=n_threads)
+
+
+def _sigmoid(phi: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p[y] of log-odds, without overflow."""
+    return np.exp(-np.logaddexp(0, -phi))

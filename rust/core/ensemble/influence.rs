@@ -1,135 +1,223 @@
-//! Influence of every training example on every test example, dense or its largest values only.
+//! Influence of every training example on every test example: dense, its largest values only, its standard errors.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use crate::bits::BitMatrix;
+use crate::bits::{BITS, BitMatrix};
+use crate::ensemble::Shares;
+use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::simd::{self, Kernel};
 
-/// Training examples that are worked on side by side.
-const LANES: usize = 8;
-/// Test examples that share one pass over the training examples.
-const TESTS: usize = 4;
-/// Training examples whose bits stay in the cache while the tests of one piece of work pass over them.
-const BLOCK: usize = 1024;
-/// Test examples of one piece of parallel work.
+/// Test examples of one piece of parallel work: the models of one block of training examples stay in the cache.
 const CHUNK: usize = 32;
 
-/// Both matrices turned: the bits of one example are together.
+/// The models in the order in which they are counted.
 ///
 /// infl(j, i) = P\[j correct | i in\] - P\[j correct | i out\]. With k of T models trained on i, c of those right on j,
-/// and r of all right on j, that is `c/k - (r - c)/(T - k) = (c T - r k) / (k (T - k))`: one division, rounded once.
+/// and r of all right on j, that is `c/k - (r - c)/(T - k) = (c T - r k) / (k (T - k))`; if wrong is counted in place
+/// of right, it is the same with the other sign. So c is counted over the models that are right on j or over those
+/// that are wrong, whichever are fewer. The numerator is exact; the quotient, rounded once to f32 and once to f64
+/// before, is the nearest f32 for T up to 8,000 at least, where no quotient is that close to the middle of two.
 struct Planes {
-    train: Vec<[u64; LANES]>,   // 8 examples, word by word: block * words + word
-    tests: BitMatrix,           // (m, T)
-    right: Vec<f64>,            // r of each test
-    models: Vec<[f64; LANES]>,  // k of each training example
-    product: Vec<[f64; LANES]>, // k (T - k), NaN where 0
-    words: usize,
+    rows: Vec<Plane>,  // of `member`, in blocks of 512 examples: block * T + model
+    tests: BitMatrix,  // (m, T)
+    models: Vec<f64>,  // k of each training example
+    inverse: Vec<f64>, // 1 / (k (T - k)), NaN where that is 1 / 0
     n: usize,
 }
 
 impl Planes {
     fn new(member: &BitMatrix, test_correct: &BitMatrix, threads: &Threads) -> Result<Self, Error> {
         let (total, n) = member.shape();
-        if test_correct.rows() != total {
-            return Err(Error::Models { name: "test_correct", expected: total, got: test_correct.rows() });
-        }
-        let (turned, tests) = (member.transpose(threads)?, test_correct.transpose(threads)?);
-        let words = turned.stride();
-        let blocks = n.div_ceil(LANES);
-        let mut train = vec![[0; LANES]; blocks * words];
-        threads.for_each_chunk(&mut train, words * (BLOCK / LANES), |start, part| {
-            for (k, block) in part.chunks_mut(words).enumerate() {
-                let first = (start / words + k) * LANES;
-                for lane in 0..LANES.min(n - first) {
-                    for (vector, &word) in block.iter_mut().zip(turned.row(first + lane)) {
-                        vector[lane] = word;
-                    }
+        let tests = turned(member, test_correct, threads)?;
+        let blocks = n.div_ceil(COLUMNS);
+        let mut rows = vec![[0; WORDS]; blocks * total];
+        threads.for_each_chunk(&mut rows, total, |start, rows| {
+            simd::dispatch(Spread { member, block: start / total.max(1), rows });
+        });
+        let everyone: Vec<usize> = (0..total).collect();
+        let counts = threads.map(blocks, |block| {
+            let mut counts = [[0; BITS]; 8];
+            let rows = &rows[block * total..(block + 1) * total];
+            simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::default(), counts: &mut counts });
+            counts
+        });
+        let models: Vec<f64> = counts.as_flattened().as_flattened().iter().map(|&k| f64::from(k)).collect();
+        let inverse = models
+            .iter()
+            .map(|k| k * (total as f64 - k))
+            .map(|product| if product > 0.0 { product.recip() } else { f64::NAN });
+        Ok(Self { inverse: inverse.collect(), models, rows, tests, n })
+    }
+
+    fn total(&self) -> usize {
+        self.tests.columns()
+    }
+
+    /// The models that are right on test `j`, or those that are wrong if they are fewer.
+    fn minority(&self, j: usize) -> Minority {
+        let (row, total) = (self.tests.row(j), self.total());
+        let wrong = 2 * simd::count(row) > total as u64;
+        let models = (0..total).filter(|&t| (row[t / BITS] >> (t % BITS) & 1 == 1) != wrong).collect();
+        Minority { models, sign: if wrong { -1.0 } else { 1.0 } }
+    }
+}
+
+/// `test_correct` (m, T), after a check that both have the same models.
+fn turned(member: &BitMatrix, test_correct: &BitMatrix, threads: &Threads) -> Result<BitMatrix, Error> {
+    if test_correct.rows() != member.rows() {
+        return Err(Error::Models { name: "test_correct", expected: member.rows(), got: test_correct.rows() });
+    }
+    test_correct.transpose(threads)
+}
+
+struct Minority {
+    models: Vec<usize>,
+    sign: f64,
+}
+
+/// Writes the bits of 512 examples of every model so that the counts of [`Tally`] come out in order: bit `q` of byte
+/// `e` is that of example 64 q + e.
+struct Spread<'a> {
+    member: &'a BitMatrix,
+    block: usize,
+    rows: &'a mut [Plane],
+}
+
+impl Kernel for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        const EACH: u64 = 0x0101_0101_0101_0101; // copies a byte to all eight
+        const ITS_BIT: u64 = 0x8040_2010_0804_0201; // keeps bit e of byte e
+        const BELOW: u64 = 0x7F7F_7F7F_7F7F_7F7F; // carries any bit of a byte to its highest
+        let first = self.block * WORDS;
+        let words = first..self.member.stride().min(first + WORDS);
+        for (t, plane) in self.rows.iter_mut().enumerate() {
+            for (q, word) in self.member.row(t)[words.clone()].iter().enumerate() {
+                for (out, byte) in plane.iter_mut().zip(word.to_le_bytes()) {
+                    let bits = u64::from(byte).wrapping_mul(EACH) & ITS_BIT;
+                    *out |= ((bits + BELOW) >> 7 & EACH) << q;
                 }
             }
-        });
-        let mut models = vec![[0.0; LANES]; blocks];
-        let mut product = vec![[f64::NAN; LANES]; blocks];
-        for (i, count) in turned.counts(threads).into_iter().enumerate() {
-            let k = count as f64;
-            let both = k * (total as f64 - k);
-            models[i / LANES][i % LANES] = k;
-            product[i / LANES][i % LANES] = if both > 0.0 { both } else { f64::NAN };
         }
-        let right = tests.counts(threads).into_iter().map(|count| count as f64).collect();
-        Ok(Self { train, tests, right, models, product, words, n })
     }
+}
 
-    /// The words of test `j`, or of the last one.
+/// Counts some models of a block of training examples.
+struct Counting<'a> {
+    rows: &'a [Plane],
+    models: &'a [usize],
+    tally: &'a mut Tally,
+    counts: &'a mut Counts,
+}
+
+impl Kernel for Counting<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn test(&self, j: usize) -> &[u64] {
-        self.tests.row(j.min(self.tests.rows() - 1))
+    fn run(self) {
+        self.tally.clear();
+        for models in self.models.chunks(ROWS) {
+            let mut rows: [&Plane; ROWS] = [&[0; WORDS]; ROWS];
+            for (row, &model) in rows.iter_mut().zip(models) {
+                *row = &self.rows[model];
+            }
+            self.tally.add(|row, lane| rows[row][lane]);
+        }
+        self.tally.finish(self.counts);
     }
 }
 
-/// Values of a few tests against a block of training examples.
-struct Block<'a> {
+/// Values of one test example against a block of training examples.
+struct Values<'a> {
     planes: &'a Planes,
-    test: usize,          // the first of TESTS
-    blocks: Range<usize>, // of LANES training examples
-    out: &'a mut [[[f32; LANES]; TESTS]],
+    minority: &'a Minority,
+    block: usize,
+    tally: &'a mut Tally,
+    out: &'a mut [f32],
 }
 
-impl Kernel for Block<'_> {
+impl Kernel for Values<'_> {
     type Output = ();
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // f32 is what is returned
     fn run(self) {
-        let Self { planes, test, blocks, out } = self;
-        let words = planes.words;
-        let tests: [&[u64]; TESTS] = std::array::from_fn(|t| &planes.test(test + t)[..words]);
-        let right: [f64; TESTS] = std::array::from_fn(|t| planes.right.get(test + t).copied().unwrap_or(0.0));
-        let total = planes.tests.columns() as f64;
-        for (block, out) in blocks.zip(out) {
-            let mut shared = [[0_u64; LANES]; TESTS];
-            for (word, train) in planes.train[block * words..(block + 1) * words].iter().enumerate() {
-                for t in 0..TESTS {
-                    for lane in 0..LANES {
-                        shared[t][lane] += u64::from((train[lane] & tests[t][word]).count_ones());
-                    }
-                }
-            }
-            let (models, product) = (&planes.models[block], &planes.product[block]);
-            for t in 0..TESTS {
-                for lane in 0..LANES {
-                    let numerator = shared[t][lane] as f64 * total - right[t] * models[lane];
-                    out[t][lane] = (numerator / product[lane]) as f32;
-                }
-            }
+        let Self { planes, minority: Minority { models, sign }, block, tally, out } = self;
+        let (total, first) = (planes.total(), block * COLUMNS);
+        let mut counts = [[0; BITS]; 8];
+        let rows = &planes.rows[block * total..(block + 1) * total];
+        Counting { rows, models, tally, counts: &mut counts }.run();
+        let (scale, shift) = (sign * total as f64, sign * models.len() as f64);
+        let examples = planes.models[first..].iter().zip(&planes.inverse[first..]);
+        for ((out, &count), (k, inverse)) in out.iter_mut().zip(counts.as_flattened()).zip(examples) {
+            *out = ((f64::from(count) * scale - shift * k) * inverse) as f32;
         }
     }
 }
 
-/// Influence of each training example on each test example, row-major (m, n); NaN where all or none of the models
-/// were trained on the example.
+/// Calls `take(test, first, values)` with every value of some tests, block by block.
+fn scan(planes: &Planes, tests: Range<usize>, mut take: impl FnMut(usize, usize, &[f32])) {
+    let minorities: Vec<Minority> = tests.clone().map(|j| planes.minority(j)).collect();
+    let (mut tally, mut out) = (Tally::default(), [0.0; COLUMNS]);
+    for (block, first) in (0..planes.n).step_by(COLUMNS).enumerate() {
+        let out = &mut out[..COLUMNS.min(planes.n - first)];
+        for (test, minority) in tests.clone().zip(&minorities) {
+            simd::dispatch(Values { planes, minority, block, tally: &mut tally, out });
+            take(test, first, out);
+        }
+    }
+}
+
+/// Influence of each training example on the test examples from `first_test` on, row-major (tests, n), written to `out`,
+/// as many as fit in there; NaN where all or none of the models were trained on the example.
 ///
-/// `member`: (T, n), `test_correct`: (T, m), one row for each model. Memory O(m n) for the result, O(T (n + m)) bits.
+/// `member`: (T, n), `test_correct`: (T, m), one row for each model. Memory O(T (n + m)) bits.
 ///
 /// # Errors
-/// If the numbers of models differ, or the result has more elements than memory can hold.
-pub fn influence(member: &BitMatrix, test_correct: &BitMatrix, threads: &Threads) -> Result<Vec<f32>, Error> {
-    let (n, m) = (member.columns(), test_correct.columns());
+/// If the numbers of models differ, or `out` is not of whole rows of tests that there are.
+pub fn influence(
+    member: &BitMatrix,
+    test_correct: &BitMatrix,
+    first_test: usize,
+    out: &mut [f32],
+    threads: &Threads,
+) -> Result<(), Error> {
+    let n = member.columns();
+    let tests = out.len() / n.max(1);
+    let end = first_test.saturating_add(tests).min(test_correct.columns());
+    Error::check_length("out", out.len(), end.saturating_sub(first_test) * n, "tests and training examples")?;
     let planes = Planes::new(member, test_correct, threads)?;
-    let mut out: Vec<f32> = Vec::new();
-    let len = n.checked_mul(m).ok_or(Error::TooLarge { name: "influence", shape: (m, n) })?;
-    out.try_reserve_exact(len).map_err(|_| Error::TooLarge { name: "influence", shape: (m, n) })?;
-    out.resize(len, 0.0);
-    threads.for_each_chunk(&mut out, n * CHUNK, |start, rows| {
-        scan(&planes, start / n, rows.len() / n, |test, first, values| {
-            let place = (test - start / n) * n + first;
-            rows[place..place + values.len()].copy_from_slice(values);
+    threads.for_each_chunk(out, n * CHUNK, |start, rows| {
+        let first = first_test + start / n;
+        scan(&planes, first..first + rows.len() / n, |test, example, values| {
+            rows[(test - first) * n + example..][..values.len()].copy_from_slice(values);
         });
     });
-    Ok(out)
+    Ok(())
+}
+
+/// Which influences are the largest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The most helpful: the largest values.
+    Value,
+    /// The most helpful or harmful: the largest absolute values.
+    Magnitude,
+}
+
+impl By {
+    #[inline(always)]
+    fn key(self, value: f32) -> f32 {
+        match self {
+            Self::Value => value,
+            Self::Magnitude => value.abs(),
+        }
+    }
 }
 
 /// The `k` training examples with the largest influence on each test example, largest first, ties by id; their ids and
@@ -142,6 +230,7 @@ pub fn influence_topk(
     member: &BitMatrix,
     test_correct: &BitMatrix,
     k: usize,
+    by: By,
     threads: &Threads,
 ) -> Result<(Vec<i64>, Vec<f32>), Error> {
     let (n, m) = (member.columns(), test_correct.columns());
@@ -150,99 +239,106 @@ pub fn influence_topk(
     }
     let planes = Planes::new(member, test_correct, threads)?;
     let parts = threads.map_chunks(m, CHUNK, |tests| {
-        let mut largest: Vec<Largest> = tests.clone().map(|_| Largest::new(k)).collect();
-        scan(&planes, tests.start, tests.len(), |test, first, values| {
-            largest[test - tests.start].offer(first, values);
+        let mut largest: Vec<Largest> = tests.clone().map(|_| Largest::new(k, by)).collect();
+        scan(&planes, tests.clone(), |test, first, values| {
+            simd::dispatch(Offer { largest: &mut largest[test - tests.start], first, values });
         });
         largest.into_iter().flat_map(Largest::finish).collect::<Vec<_>>()
     });
     Ok(parts.into_iter().flatten().unzip())
 }
 
-/// Calls `take(test, first, values)` with every value of some tests, block by block.
-fn scan(planes: &Planes, first_test: usize, tests: usize, mut take: impl FnMut(usize, usize, &[f32])) {
-    let mut out = [[[0.0; LANES]; TESTS]; BLOCK / LANES];
-    for first in (0..planes.n).step_by(BLOCK) {
-        let count = BLOCK.min(planes.n - first);
-        let blocks = first / LANES..(first + count).div_ceil(LANES);
-        for test in (first_test..first_test + tests).step_by(TESTS) {
-            let blocks = blocks.clone();
-            simd::dispatch(Block { planes, test, blocks, out: &mut out });
-            for t in 0..TESTS.min(first_test + tests - test) {
-                let mut values = [0.0; BLOCK];
-                for (lanes, block) in values.as_chunks_mut().0.iter_mut().zip(&out) {
-                    *lanes = block[t];
-                }
-                take(test + t, first, &values[..count]);
-            }
-        }
-    }
-}
-
-/// The k largest values so far of those offered in the order of their ids, among at most 2k candidates.
+/// The k largest so far of values that are offered in the order of their ids, among at most 2k candidates.
 struct Largest {
     k: usize,
-    least: f32, // a value must be larger to become a candidate
-    candidates: Vec<(f32, i64)>,
+    by: By,
+    least: f32,                       // a key must be larger to become a candidate
+    candidates: Vec<(f32, i64, f32)>, // key, id, value
 }
 
-/// Largest first, ties by id. No value is NaN.
-fn order(a: &(f32, i64), b: &(f32, i64)) -> Ordering {
+/// Largest key first, ties by id. No key is NaN.
+fn order(a: &(f32, i64, f32), b: &(f32, i64, f32)) -> Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
 impl Largest {
-    fn new(k: usize) -> Self {
-        Self { k, least: f32::NEG_INFINITY, candidates: Vec::with_capacity(2 * k) }
+    fn new(k: usize, by: By) -> Self {
+        Self { k, by, least: f32::NEG_INFINITY, candidates: Vec::with_capacity(2 * k) }
     }
 
-    fn offer(&mut self, first: usize, values: &[f32]) {
-        for (id, &value) in (first as u64..).zip(values) {
-            if value > self.least {
-                self.candidates.push((value + 0.0, id.cast_signed())); // -0 + 0 = 0: they tie
-                if self.candidates.len() == 2 * self.k {
-                    self.shrink();
-                }
-            }
+    fn push(&mut self, key: f32, id: usize, value: f32) {
+        self.candidates.push((key + 0.0, (id as u64).cast_signed(), value + 0.0)); // -0 + 0 = 0: they tie
+        if self.candidates.len() == 2 * self.k {
+            let (_, kth, _) = self.candidates.select_nth_unstable_by(self.k - 1, order);
+            self.least = kth.0;
+            self.candidates.truncate(self.k);
         }
-    }
-
-    fn shrink(&mut self) {
-        let (_, kth, _) = self.candidates.select_nth_unstable_by(self.k - 1, order);
-        self.least = kth.0;
-        self.candidates.truncate(self.k);
     }
 
     fn finish(mut self) -> Vec<(i64, f32)> {
         self.candidates.sort_unstable_by(order);
-        self.candidates.resize(self.candidates.len().max(self.k), (f32::NAN, -1));
-        self.candidates.into_iter().take(self.k).map(|(value, id)| (id, value)).collect()
+        self.candidates.resize(self.candidates.len().max(self.k), (f32::NAN, -1, f32::NAN));
+        self.candidates.into_iter().take(self.k).map(|(_, id, value)| (id, value)).collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::simd::{Level, dispatch_at};
+/// Offers values of the examples from `first` on.
+struct Offer<'a> {
+    largest: &'a mut Largest,
+    first: usize,
+    values: &'a [f32],
+}
 
-    #[test]
-    fn every_path_gives_the_same_bits() {
-        let bits = |salt: usize, len: usize| -> Vec<bool> {
-            (0..len).map(|i| (i + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61 < 4).collect()
-        };
-        let one = Threads::one();
-        for models in [2, 63, 130, 700] {
-            let member = BitMatrix::pack(&bits(1, models * 37), models, 37, &one).unwrap();
-            let test = BitMatrix::pack(&bits(2, models * 6), models, 6, &one).unwrap();
-            let planes = Planes::new(&member, &test, &one).unwrap();
-            let at = |level| {
-                let mut out = [[[0.0; LANES]; TESTS]; 5];
-                dispatch_at(level, Block { planes: &planes, test: 4, blocks: 0..5, out: &mut out });
-                out.map(|block| block.map(|lanes| lanes.map(f32::to_bits)))
-            };
-            for &level in Level::all() {
-                assert_eq!(at(level), at(Level::Scalar), "{level:?}, {models} models");
+impl Kernel for Offer<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        const TOGETHER: usize = 16; // most values are too small: they are passed over together
+        let by = self.largest.by;
+        for (first, values) in (self.first..).step_by(TOGETHER).zip(self.values.chunks(TOGETHER)) {
+            let least = self.largest.least;
+            if values.iter().fold(false, |any, &value| any | (by.key(value) > least)) {
+                for (id, &value) in (first..).zip(values) {
+                    if by.key(value) > self.largest.least {
+                        self.largest.push(by.key(value), id, value);
+                    }
+                }
             }
         }
     }
+}
+
+/// The standard error of the influence of some training examples on each test example, row-major: `ids` names the same
+/// number of examples for every test, an id below 0 none; None: all, (m, n). As in [`super::memorization`]; NaN where
+/// there is no estimate.
+///
+/// # Errors
+/// If the numbers of models differ, the ids do not fit the tests, or one is out of range.
+pub fn influence_std_error(
+    member: &BitMatrix,
+    test_correct: &BitMatrix,
+    ids: Option<&[i64]>,
+    threads: &Threads,
+) -> Result<Vec<f64>, Error> {
+    let (total, n) = member.shape();
+    let (tests, train) = (turned(member, test_correct, threads)?, member.transpose(threads)?);
+    let (rights, models) = (tests.counts(threads), train.counts(threads));
+    let m = tests.rows();
+    let all: Vec<i64> = if ids.is_none() { (0..n as u64).map(u64::cast_signed).collect() } else { Vec::new() };
+    let width = ids.map_or(n, |ids| ids.len() / m.max(1));
+    Error::check_length("ids", ids.map_or(m * n, <[i64]>::len), m * width, "the test examples")?;
+    let outside = ids.unwrap_or_default().iter().find(|&&id| id >= (n as u64).cast_signed());
+    outside.map_or(Ok(()), |&id| Err(Error::TrainId { id, n }))?;
+    let parts = threads.map(m, |j| {
+        let row = ids.map_or(&all[..], |ids| &ids[j * width..(j + 1) * width]);
+        let error = |&id: &i64| {
+            let Ok(i) = usize::try_from(id) else { return f64::NAN };
+            let right_in = simd::and_count(train.row(i), tests.row(j));
+            let [models, right] = [models[i], rights[j]].map(i64::cast_unsigned);
+            Shares { models, right, right_in }.std_error(total as u64)
+        };
+        row.iter().map(error).collect::<Vec<_>>()
+    });
+    Ok(parts.concat())
 }
