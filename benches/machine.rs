@@ -1,6 +1,7 @@
 //! What the machine can do at most: copy memory, and count ones that are in the first cache already.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unmemorize::parallel::{Threads, available};
@@ -24,7 +25,7 @@ impl Kernel for Passes<'_> {
 fn machine(c: &mut Criterion) {
     let threads = Threads::new(available()).expect("this machine has threads");
     let mut group = c.benchmark_group("machine");
-    group.sample_size(20);
+    group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
 
     let (from, mut to) = (vec![1_u8; BYTES], vec![0_u8; BYTES]);
     let chunk = BYTES / threads.count();

@@ -35,12 +35,11 @@ def main() -> None:
     if wanted.quick and wanted.write:
         parser.error("--quick measures nothing that could be written")
 
-    records = {}
+    facts = machine.describe() | {"limits": machine.limits()} if wanted.write else {}
     for record in run_quick(names, wanted.seed) if wanted.quick else run(names, wanted.seed):
-        records[record["work"]] = record
         print(page.summary(record, WORKS[record["work"]]), flush=True)
-    if wanted.write:
-        page.write(records, machine.describe() | {"limits": machine.limits()})
+        if wanted.write:
+            page.write(record, facts)
 
 
 def run(names: list[str], seed: int) -> Iterator[dict[str, Any]]:

@@ -48,7 +48,7 @@ def measure(work: Work, seed: int, *, quick: bool = False, alone: bool = False) 
     starts = {} if alone or quick else sides
     memory = {name: peak_above(lambda side=side: side(inputs)()) for name, side in starts.items()}
     calls = {name: side(inputs) for name, side in sides.items()}
-    turns = take_turns(calls, work.per_call(**size), once=quick)
+    turns = take_turns(calls, work.per_call(**size), 0 if quick else SECONDS / (4 if alone else 1))
     for name, peer in peers.items():
         turns[name] = [seconds / peer.share for seconds in turns[name]]
     return {
@@ -65,16 +65,19 @@ def read(result: Any) -> Any:
     return result() if callable(result) else result
 
 
-def take_turns(calls: dict[str, Callable[[], Any]], per_call: int, once: bool) -> dict[str, list[float]]:
-    """Seconds of each side in each turn; in a turn every side works once, or as often as fills SHORTEST."""
-    if once:
+def take_turns(calls: dict[str, Callable[[], Any]], per_call: int, budget: float) -> dict[str, list[float]]:
+    """Seconds of each side in each turn; in a turn every side works once, or as often as fills SHORTEST.
+
+    Turns go on for `budget` seconds; 0: one turn, one call.
+    """
+    if not budget:
         return {side: [timed(call, 1) / per_call] for side, call in calls.items()}
     repeats = {side: max(1, round(SHORTEST / timed(call, 1))) for side, call in calls.items()}
     turns: dict[str, list[float]] = {side: [] for side in calls}
     started = time.perf_counter()
     gc.disable()
     for turn in range(MOST_TURNS):
-        if turn >= LEAST_TURNS and time.perf_counter() - started > SECONDS:
+        if turn >= LEAST_TURNS and time.perf_counter() - started > budget:
             break
         for side, call in calls.items():
             time.sleep(PAUSE)

@@ -51,12 +51,12 @@ def summary(record: Record, work: Work) -> str:
     return "\n".join(lines)
 
 
-def write(records: dict[str, Record], machine: dict[str, Any]) -> None:
-    """Puts new records in the place of old ones of the same machine, and makes tables and figure of all of them."""
+def write(record: Record, machine: dict[str, Any]) -> None:
+    """Puts the record in the place of an old one of the same machine, and makes tables and figure of all of them."""
     kept = json.loads(RECORDS.read_text()) if RECORDS.exists() else {"works": {}}
     if kept.get("machine", {}).get("cpu") != machine["cpu"]:
         kept["works"] = {}
-    kept = {"machine": machine, "works": kept["works"] | records}
+    kept = {"machine": machine, "works": kept["works"] | {record["work"]: record}}
     known = {name: kept["works"][name] for name in WORKS if name in kept["works"]}
     RECORDS.write_text(json.dumps(kept, indent=1) + "\n")
     before, rest = PAGE.read_text().split(BEGIN)
