@@ -8,11 +8,14 @@ import numpy as np
 import typer
 
 from unmemorize import Ensemble, data, score_files
+from unmemorize.cli import ensemble_train
 from unmemorize.cli.files import read_source_ids
 from unmemorize.cli.options import Config, Out, ValShare
 from unmemorize.ensemble import export_models, import_models, published_memorization
 
 app = typer.Typer(help="Models that were each trained on a known subset: keep them, check them, carry them.")
+
+app.command("train")(ensemble_train.command)
 
 Folder = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.")]
 

@@ -44,12 +44,12 @@ class _KilledError(Exception):
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **_ONE_THREAD, **_device_of(number)},
             start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers
         )
 
@@ -78,6 +78,16 @@ class _Worker:
             if pipe is not None:
                 with suppress(OSError):  # what was not sent has nobody to go to
                     pipe.close()
+
+
+def _device_of(number: int) -> dict[str, str]:
+    """The one CUDA device that worker `number` sees: they take turns over those that this process may use."""
+    torch = sys.modules.get("torch")
+    count = torch.cuda.device_count() if torch else 0  # does not open a device
+    if count < 2:
+        return {}
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+    return {"CUDA_VISIBLE_DEVICES": seen[number % count]}
 
 
 class Crew:
@@ -124,7 +134,7 @@ class Crew:
             with self._lock:
                 if self._closed:
                     raise TaskError("the run was stopped")
-                worker = self._own.worker = _Worker()
+                worker = self._own.worker = _Worker(len(self._workers))
                 self._workers.add(worker)
         return worker
 

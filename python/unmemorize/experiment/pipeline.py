@@ -11,6 +11,8 @@ from unmemorize import audit, engine, score_files
 from unmemorize.audit import Evaluation, Measurement
 from unmemorize.data import Data
 from unmemorize.engine import Task
+from unmemorize.engine.plan import Plan, stack_for
+from unmemorize.engine.training import train_ensemble
 from unmemorize.ensemble import Ensemble
 from unmemorize.events import LearningEvents
 from unmemorize.experiment.methods import Steps, preset
@@ -127,11 +129,19 @@ class Experiment:
 
     def train_ensemble(self) -> list[dict[str, Any]]:
         """Train the subset models that exact memorization needs."""
-        data, home = self.data, self.folder / "ensemble"
-        if not (home / "ensemble.json").exists():
-            recipe_hash = recipe_of(self.settings).hash
-            Ensemble.create(home, len(data.train), len(data.test), data_hash=data.hash, recipe_hash=recipe_hash)
-        return self._run("reference", [("reference", {}, i) for i in range(self.settings.models)])
+        settings, recipe = self.settings, recipe_of(self.settings)
+        plan = Plan(
+            self.data.hash, recipe, ratio=settings.ratio, seed=settings.seed, stack=stack_for(recipe, self.data)
+        )
+        store = train_ensemble(
+            self.folder / "ensemble",
+            plan,
+            settings.models,
+            settings.source,
+            workers=self._workers,
+            watch=lambda done, total, _: self._progress(done, total) if self._progress else None,
+        )
+        return [entry.meta for entry in store.entries("reference")]
 
     def score(self) -> Scores:
         """Exact memorization from the ensemble, proxies from the learning events; writes scores.csv."""

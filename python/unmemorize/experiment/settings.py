@@ -1,6 +1,5 @@
 """What an experiment is: its settings, which name everything that is trained, and the seeds derived from them."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -9,7 +8,7 @@ from typing import Any, Self
 
 from unmemorize._files import UNFINISHED, write_durably
 from unmemorize.errors import StoreError
-from unmemorize.train import resolve
+from unmemorize.train import derive_seed, resolve
 
 PLANS = ("vanilla", "shuffle", "rum")
 
@@ -62,14 +61,19 @@ class Settings:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
 
     @property
+    def source(self) -> dict[str, Any]:
+        """What `unmemorize.data.load` needs to load the data set."""
+        options = {"val_share": self.val_share, "normalize": self.normalize, "noise": self.noise}
+        return {"name": self.data, **options, "seed": self.data_seed}
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """The methods to compare, in the order of the report."""
         return (Cell("nothing"), *grid(self.algorithms, self.proxy), Cell("out_of_sample"))
 
     def seed_of(self, role: str, index: int = 0) -> int:
         """A seed of its own for each thing that is random: no two roles share a stream."""
-        digest = hashlib.sha256(f"{self.seed}/{role}/{index}".encode()).digest()
-        return int.from_bytes(digest[:4], "little") >> 1
+        return derive_seed(self.seed, role, index)
 
     def seeds(self) -> dict[str, int | list[int]]:
         """Every seed that the experiment uses, by role."""

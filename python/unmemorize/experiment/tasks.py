@@ -9,13 +9,12 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
-from unmemorize import audit, data, models, train, unlearn
+from unmemorize import audit, models, train, unlearn
 from unmemorize.data import Data, Examples
-from unmemorize.ensemble import Ensemble, balanced
+from unmemorize.engine.references import load
+from unmemorize.ensemble import Ensemble
 from unmemorize.events import LearningEvents
 from unmemorize.experiment.methods import method
 from unmemorize.experiment.settings import Cell, Settings, load_settings
@@ -25,16 +24,9 @@ from unmemorize.train import Context, Recipe
 FORGET_SET = "exact"  # the one set that every method and oracle forgets
 
 
-@cache
 def data_of(settings: Settings) -> Data:
     """The data set of an experiment, its labels flipped; loaded once a process."""
-    return data.load(
-        settings.data,
-        val_share=settings.val_share,
-        normalize=settings.normalize,
-        noise=settings.noise,
-        seed=settings.data_seed,
-    )
+    return load(**settings.source)
 
 
 def recipe_of(settings: Settings) -> Recipe:
@@ -85,31 +77,6 @@ def checkpoint(folder: str, index: int) -> Path:
     return Path(folder) / "original" / f"model-{index}.safetensors"
 
 
-def reference(folder: str, index: int) -> dict[str, Any]:
-    """Train one subset model and append what it says of every example to the ensemble."""
-    settings = load_settings(folder)
-    of = data_of(settings)
-    member = _design(len(of.train), settings.models, settings.ratio, settings.seed_of("design"))[index]
-    subset = of.train.subset(np.flatnonzero(member))
-    seed = settings.seed_of("reference", index)
-    events = LearningEvents(len(of.train))
-    model, seconds = _fit(settings, of, subset, seed, events)
-    ctx = _context(settings, "evaluate", index)
-    logits, test_logits = ctx.logits(model, of.train), ctx.logits(model, of.test)
-    correct = (logits.argmax(1) == of.train.labels).cpu().numpy()
-    Ensemble.open(Path(folder) / "ensemble").append(
-        member,
-        correct,
-        (test_logits.argmax(1) == of.test.labels).cpu().numpy(),
-        phi=log_odds(logits, of.train.labels),
-        probs=logits.softmax(1).cpu().numpy(),
-        events=events,
-        key=f"reference-{index:05d}",
-        meta={"seed": seed, "seconds": seconds},
-    )
-    return {"seconds": seconds, "train": float(correct[member].mean()), "out": float(correct[~member].mean())}
-
-
 def oracle(folder: str, index: int) -> dict[str, Any]:
     """Retrain from scratch on the retain set and measure it."""
     settings = load_settings(folder)
@@ -137,18 +104,6 @@ def unlearned(folder: str, index: int, cell: dict[str, str], steps: list[dict[st
     # Every method is judged on the same strata, whichever cut it used itself.
     measured = audit.measure(done.model, of, forget_set, _context(settings, "evaluate", index))
     return {"seconds": done.seconds, "measurement": measured.to_dict(), "history": done.history}
-
-
-def log_odds(logits: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
-    """Ln p_y - ln(1 - p_y) of the true label, from logits; the float16 range is enough for it."""
-    own = logits.gather(1, labels[:, None]).squeeze(1)
-    others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
-    return (own - others).cpu().numpy()
-
-
-@cache
-def _design(n: int, models_: int, ratio: float, seed: int) -> np.ndarray:
-    return balanced(n, models_, ratio, seed)
 
 
 @cache

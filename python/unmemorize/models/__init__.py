@@ -1,5 +1,6 @@
 """Networks by name, and fresh parameters for any network."""
 
 from unmemorize.models.build import NAMES, build, reinitialize
+from unmemorize.models.stacked import Panel, Stacked, can_stack
 
-__all__ = ["NAMES", "build", "reinitialize"]
+__all__ = ["NAMES", "Panel", "Stacked", "build", "can_stack", "reinitialize"]

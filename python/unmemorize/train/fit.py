@@ -1,7 +1,7 @@
 """The one training loop."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
@@ -75,12 +75,27 @@ def _epoch(
     model.train()
     steps = -(-len(examples) // recipe.batch_size)
     for step, batch in enumerate(ctx.batches(examples, batch_size=recipe.batch_size)):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_at((epoch + (step + 0.5) / steps) / recipe.epochs)
-        logits = ctx.forward(model, augment(batch.images, recipe.augment, ctx.generator))
-        ctx.step(optimizer, cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing))
+        logits = descend(model, batch, recipe, ctx, optimizer, (epoch + (step + 0.5) / steps) / recipe.epochs)
         if events is not None and events.mode == "train":
-            events.update(batch.ids, logits.detach(), batch.labels, epoch=epoch)
+            events.update(batch.ids, logits, batch.labels, epoch=epoch)
+
+
+def descend(
+    model: nn.Module,
+    batch: Examples,
+    recipe: Recipe,
+    ctx: Context,
+    optimizer: Optimizer,
+    t: float,
+    *,
+    networks: int = 1,
+) -> Tensor:
+    """One step at the share `t` of a training of one network, or of several as one; its logits."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.lr_at(t)
+    logits = ctx.forward(model, augment(batch.images, recipe.augment, ctx.generator))
+    ctx.step(optimizer, networks * cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing))
+    return logits.detach()
 
 
 def _check(model: nn.Module, examples: Examples, ctx: Context) -> None:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from torch import nn, optim
 
@@ -54,6 +56,12 @@ class Recipe:
         if self.epochs < 1 or self.batch_size < 1 or not 0 < self.lr < math.inf:
             raise ValueError(f"epochs, batch_size, lr: expected at least 1, at least 1, above 0, got "
                              f"{self.epochs}, {self.batch_size}, {self.lr}")  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `asdict`, also of what JSON made of it."""
+        own: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
+        return cls(**own)
 
     @property
     def hash(self) -> str:

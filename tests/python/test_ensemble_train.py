@@ -1,0 +1,171 @@
+"""`unmemorize ensemble train`: no model lost, none doubled, the same bits whatever is killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from test_cli import works
+from unmemorize import Ensemble, data, models
+from unmemorize.cli import ensemble_train
+from unmemorize.engine.plan import Plan
+from unmemorize.ensemble import Entry
+from unmemorize.train import RECIPES, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 digits, so that a model is a matter of a moment."""
+    digits = load_digits()
+    x, y = (digits.images / 16).astype(np.float32)[:, None], digits.target
+    path: Path = tmp_path_factory.mktemp("data") / "small.npz"
+    np.savez(path, x_train=x[:300], y_train=y[:300], x_test=x[300:400], y_test=y[300:400])
+    return path
+
+
+def train(small: Path, out: Path, **options: Any) -> Ensemble:
+    """The command, called in this process."""
+    given = {"recipe": "digits", "models": 20, "workers": 2, **options}
+    ensemble_train.command(data_name=str(small), out=out, **given)
+    return Ensemble.open(out)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out: Path = tmp_path_factory.mktemp("undisturbed") / "store"
+    assert len(train(small, out)) == 20
+    return out
+
+
+def bits(store: Path) -> dict[str, object]:
+    """What each model is and says, by its key: all but the time it took, and how far its store was to grow then."""
+
+    def of(entry: Entry) -> object:
+        said = {name: entry.array(name).tobytes() for name in entry.arrays if name not in ("digest", "events")}
+        events = entry.events
+        learned = {name: score.tobytes() for name, score in events.scores().items()} if events else {}
+        return {**entry.meta, "seconds": 0, "design": 0}, said, learned
+
+    return {str(entry.key): of(entry) for entry in Ensemble.open(store)}
+
+
+def test_killed_again_and_again_it_ends_with_the_bits_of_an_undisturbed_run(
+    small: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "store"
+    options = ("--recipe", "digits", "--out", out, "--models", 20, "--workers", 2)
+    arguments = [str(word) for word in ("ensemble", "train", "--data", small, *options)]
+    for stored in (1, 11):
+        process = subprocess.Popen([sys.executable, "-m", "unmemorize", *arguments], stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list(out.glob("entries/[!.]*"))) < stored:
+            time.sleep(0.01)
+        assert process.poll() is None, "it ended before it was killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert "20 models, split-half reliability ↑" in works(*arguments)
+    assert Ensemble.open(out).verify().ok
+    assert len(Ensemble.open(out)) == 20
+    assert bits(out) == bits(undisturbed)
+    np.testing.assert_array_equal(
+        Ensemble.open(out).memorization().score, Ensemble.open(undisturbed).memorization().score
+    )
+
+
+def test_what_is_stored_is_not_trained_again_and_what_is_not_is(small: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    train(small, out, models=10)
+    times = {path: path.stat().st_mtime_ns for path in out.glob("entries/*")}
+    train(small, out)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert bits(out) == bits(undisturbed)
+    next(iter(times)).unlink()
+    train(small, out)
+    assert bits(out) == bits(undisturbed)
+
+
+def test_an_entry_says_how_to_have_its_subset_again(undisturbed: Path) -> None:
+    assert Ensemble.open(undisturbed).verify(designs=True).ok
+    seeds = {entry.meta["design"]["row"]: entry.meta["seed"] for entry in Ensemble.open(undisturbed)}
+    assert seeds == {row: Plan("", RECIPES["digits"]).seed_of(row) for row in range(20)}
+    manifest = json.loads((undisturbed / "manifest.json").read_text())
+    assert manifest["models"] == 20
+    assert manifest["plan"]["stack"] == 5
+
+
+def test_enough_is_enough_in_whole_blocks(small: Path, tmp_path: Path) -> None:
+    store = train(small, tmp_path / "store", models=100, until_reliability=0.01, keep="phi")
+    assert len(store) == 10
+    assert set((~store.member).sum(axis=0)) == {3}
+    assert {name for entry in store for name in entry.arrays} >= {"phi", "test_phi"}
+    assert not any(name in entry.arrays for entry in store for name in ("probs", "events"))
+
+
+def test_only_the_candidates_of_a_targeted_design_are_left_out(small: Path, tmp_path: Path) -> None:
+    rows = np.arange(0, 250, 10)
+    (tmp_path / "ids.csv").write_text("\n".join(map(str, data.load(small).train.source_ids[rows])))
+    options = {"models": 4, "design": "targeted", "ratio": 0.5, "ids": tmp_path / "ids.csv"}
+    store = train(small, tmp_path / "store", **options)
+    assert store.verify(designs=True).ok
+    assert np.flatnonzero(~store.member.all(axis=0)).tolist() == rows.tolist()
+    assert set(store.member[:, rows].sum(axis=0)) == {2}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"recipe": "cifar10"}, RECIPES["digits"].hash + ".*" + RECIPES["cifar10"].hash),
+        ({"noise": 0.1}, "data_hash is '[0-9a-f]{64}', expected '[0-9a-f]{64}'"),
+        ({"seed": 1}, "holds models of seed 0, expected 1"),
+        ({"stack": 2}, "holds models of stack 5, expected 2"),
+        ({"models": 25}, "does not grow to one of 25; from the first on, ask for multiples of 10"),
+    ],
+)
+def test_a_store_of_something_else_is_refused(
+    small: Path, undisturbed: Path, options: dict[str, Any], said: str
+) -> None:
+    before = sorted(undisturbed.rglob("*"))
+    with pytest.raises(ValueError, match=said):
+        train(small, undisturbed, **options)
+    assert sorted(undisturbed.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"design": "fair"}, "no design 'fair'"),
+        ({"ratio": 1.5}, "ratio: expected"),
+        ({"design": "targeted"}, "ids: candidates are for design 'targeted', which needs them"),
+        ({"design": "leave_out"}, "no design 'leave_out'"),
+        ({"stack": 0}, "stack: expected at least 1, got 0"),
+        ({"models": 1}, "models: expected at least 2, got 1"),
+        ({"keep": "margins"}, "keep: no 'margins'; known are phi, probs, events"),
+        ({"until_reliability": 95}, "until_reliability: expected above 0 and below 1, got 95"),
+        ({"recipe": "slow"}, "no recipe 'slow'"),
+        ({"recipe": "target"}, "no recipe 'small"),
+        ({"target": Path("x.safetensors")}, "target: only for --recipe target"),
+    ],
+)
+def test_a_slip_is_named_and_nothing_is_trained(
+    small: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        train(small, tmp_path / "store", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_of_a_target_is_read_from_its_checkpoint(small: Path, tmp_path: Path) -> None:
+    of, path = data.load(small), tmp_path / "model.safetensors"
+    origin = {"recipe": "digits", "data_hash": of.hash}
+    save_checkpoint(path, models.build("convnet", of), **origin)
+    assert ensemble_train.recipe_of("target", path, of) == RECIPES["digits"]
+    other = data.load(small, noise=0.1)
+    with pytest.raises(ValueError, match=f"{of.hash[:12]}.*{other.hash[:12]}; give the same"):
+        ensemble_train.recipe_of("target", path, other)
+    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
+        ensemble_train.recipe_of("target", tmp_path / "none", of)
