@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 from test_cli import works
 from unmemorize import Ensemble, data, models
 from unmemorize.cli import ensemble_train
-from unmemorize.engine.plan import Plan
+from unmemorize.engine.estimate import estimate
+from unmemorize.engine.plan import Books, Plan
 from unmemorize.ensemble import Entry
 from unmemorize.train import RECIPES, save_checkpoint
 
@@ -169,3 +170,14 @@ def test_the_recipe_of_a_target_is_read_from_its_checkpoint(small: Path, tmp_pat
         ensemble_train.recipe_of("target", path, other)
     with pytest.raises(FileNotFoundError, match="no such checkpoint"):
         ensemble_train.recipe_of("target", tmp_path / "none", of)
+
+
+def test_the_cost_is_known_before(small: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = Ensemble.open(undisturbed)
+    plan, _ = cast("tuple[Plan, list[int]]", Books(undisturbed).load())
+    cost = estimate(plan, 20, {"name": str(small)}, workers=2)
+    assert cost.disk == pytest.approx(store.describe()["bytes"], rel=0.05)
+    assert cost.memory > 3e8  # three processes with PyTorch
+    trained = sum(entry.meta["seconds"] for entry in store)
+    assert 0.05 * trained < cost.seconds < 200 * trained  # how near it is, is measured on a quiet machine
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,20 @@ import warnings
 import typer
 from rich.console import Console
 
-from unmemorize.cli import bench, demo, ensemble, evaluate, forget_set, purge, report, score, train, tune, unlearn
+from unmemorize.cli import (
+    bench,
+    demo,
+    ensemble,
+    estimate,
+    evaluate,
+    forget_set,
+    purge,
+    report,
+    score,
+    train,
+    tune,
+    unlearn,
+)
 
 WRONG_VALUE = (ValueError, TypeError, IndexError, KeyError, ImportError)
 WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
@@ -22,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, train, score, forget_set, unlearn, evaluate, report, tune, bench, purge):
+for command in (demo, train, score, forget_set, unlearn, evaluate, report, tune, bench, purge, estimate):
     name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
     app.command(name)(command.command)
 app.add_typer(ensemble.app, name="ensemble", no_args_is_help=True)

@@ -13,9 +13,11 @@ from unmemorize import Data, Ensemble, train
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_source_ids, rows_of
 from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Normalize, Seed, ValShare, Workers
+from unmemorize.engine import estimate as costs
 from unmemorize.engine.plan import REFERENCE_DESIGNS, Books, Plan, stack_for
 from unmemorize.engine.references import KEEP, load
 from unmemorize.engine.training import train_ensemble
+from unmemorize.report.text import duration
 
 LOOK_EVERY = 5.0  # seconds between estimates of the reliability
 
@@ -70,6 +72,9 @@ def command(
     stack: Annotated[
         int | None, typer.Option(min=1, help="Models trained at once in one process; default: what is fastest.")
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it will cost, by a probe of half a minute; train nothing.")
+    ] = False,
     noise: Noise = 0.0,
     val_share: ValShare = 0.1,
     normalize: Normalize = True,
@@ -92,10 +97,18 @@ def command(
         stack = before[0].stack if before else stack_for(found, of, device)
     candidates = () if ids is None else tuple(sorted(rows_of(read_source_ids(ids), of).tolist()))
     plan = Plan(of.hash, found, design, ratio, seed, stack=stack, ids=candidates)
+    kept = [name for name in keep.split(",") if name]
+    if estimate:
+        cost = costs.estimate(plan, models, source, keep=kept, device=device, workers=workers)
+        typer.echo(
+            f"{models} models: {duration(cost.seconds)} ({cost.models_per_minute:.3g} models/min), "
+            f"{cost.memory / 1e9:.2f} GB of memory, {cost.disk / 1e6:.1f} MB of disk; nothing was trained"
+        )
+        return
     start = perf_counter()
     with Bar() as bar:
         store = train_ensemble(
-            out, plan, models, source, keep=[name for name in keep.split(",") if name], device=device, workers=workers,
+            out, plan, models, source, keep=kept, device=device, workers=workers,
             until_reliability=until_reliability, watch=bar.watch,
         )  # fmt: skip
     reliability = store.reliability()

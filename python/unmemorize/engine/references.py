@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from unmemorize import data, models
 from unmemorize.data import Data
-from unmemorize.engine.plan import Plan
-from unmemorize.ensemble import Ensemble
+from unmemorize.engine.plan import Group, Plan
+from unmemorize.ensemble import Design, Ensemble
 from unmemorize.events import LearningEvents
 from unmemorize.models import Panel
 from unmemorize.train import Context, fit, fit_stacked
 
+Trained = tuple[nn.Module, list[LearningEvents]]
 KEEP = ("phi", "probs", "events")  # what an entry can hold besides bits
 
 
@@ -64,29 +65,45 @@ def train_group(
     start = perf_counter()
     panel, events = train_panel(what, of, member, [what.seed_of(model) for model in group], ctx)
     seconds = (perf_counter() - start) / len(group)
-    logits, test_logits = ctx.logits(panel, of.train), ctx.logits(panel, of.test)
-    store = Ensemble.open(folder)
-    for k, model in enumerate(group):
-        own, own_test = logits[:, k], test_logits[:, k]
-        correct, test_correct = right(own, of.train.labels), right(own_test, of.test.labels)
+    said = [ctx.logits(panel, part) for part in (of.train, of.test)]
+    append_group(Ensemble.open(folder), what, of, subsets, group, events, said, keep, ctx, seconds)
+
+
+def append_group(
+    store: Ensemble,
+    plan: Plan,
+    of: Data,
+    subsets: Design,
+    group: Group,
+    events: Sequence[LearningEvents],
+    said: Sequence[Tensor],
+    keep: Sequence[str],
+    ctx: Context,
+    seconds: float,
+) -> None:
+    """Store what the models of a group say of the training and of the test set, logits (n, S, C) and (m, S, C)."""
+    members = islice(subsets.rows(), group.start, group.stop)
+    for k, (model, member) in enumerate(zip(group, members, strict=True)):
+        (own, own_test), labels, test_labels = (logits[:, k] for logits in said), of.train.labels, of.test.labels
+        correct, test_correct = right(own, labels), right(own_test, test_labels)
         store.append(
-            member[k],
+            member,
             correct,
             test_correct,
-            phi=log_odds(own, of.train.labels) if "phi" in keep else None,
-            test_phi=log_odds(own_test, of.test.labels) if "phi" in keep else None,
+            phi=log_odds(own, labels) if "phi" in keep else None,
+            test_phi=log_odds(own_test, test_labels) if "phi" in keep else None,
             probs=own.softmax(1).cpu().numpy() if "probs" in keep else None,
             events=events[k] if "events" in keep else None,
             key=key_of(model),
             meta={
-                "seed": what.seed_of(model),
+                "seed": plan.seed_of(model),
                 **subsets.meta(model),
-                "group": [first, stop],
+                "group": [group.start, group.stop],
                 "device": str(ctx.device),
                 "torch": torch.__version__,
                 "seconds": seconds,
-                "train": float(correct[member[k]].mean()),
-                "out": float(correct[~member[k]].mean()),
+                "train": float(correct[member].mean()),
+                "out": float(correct[~member].mean()),
                 "test": float(test_correct.mean()),
             },
         )
@@ -97,9 +114,7 @@ def key_of(model: int) -> str:
     return f"reference-{model:05d}"
 
 
-def train_panel(
-    plan: Plan, of: Data, member: NDArray[np.bool_], seeds: Sequence[int], ctx: Context
-) -> tuple[nn.Module, list[LearningEvents]]:
+def train_panel(plan: Plan, of: Data, member: NDArray[np.bool_], seeds: Sequence[int], ctx: Context) -> Trained:
     """A network for each row of `member`, trained: images (b, c, h, w) -> logits (b, S, C); and the learning events."""
     networks = [models.build(plan.recipe.model, of, seed=seed) for seed in seeds]
     events = [LearningEvents(len(of.train)) for _ in seeds]

@@ -9,11 +9,13 @@ from torch import nn
 from unmemorize.models.convnet import convnet
 from unmemorize.models.patch_convnet import patch_convnet
 from unmemorize.models.resnet import resnet18, resnet18_imagenet_stem, resnet50
+from unmemorize.models.resnet9 import resnet9
 from unmemorize.models.vgg import vgg16_bn
 
 _NETWORKS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
     "convnet": convnet,
     "patch_convnet": patch_convnet,
+    "resnet9": lambda channels, _height, _width, n_classes: resnet9(channels, n_classes),
     "resnet18": lambda channels, _height, _width, n_classes: resnet18(channels, n_classes),
     "resnet18_imagenet_stem": lambda channels, _height, _width, n_classes: resnet18_imagenet_stem(channels, n_classes),
     "resnet50": lambda channels, _height, _width, n_classes: resnet50(channels, n_classes),

@@ -13,7 +13,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*body)
         same = inputs == outputs and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(inputs, outputs, 1, stride))
+        self.shortcut = nn.Identity() if same else nn.Sequential(*conv(inputs, outputs, 1, stride))
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, inputs, h, w) -> (b, outputs, h / stride, w / stride)."""
@@ -22,34 +22,34 @@ class Residual(nn.Module):
 
 def resnet18(channels: int, n_classes: int) -> nn.Module:
     """Two basic blocks in each of four stages."""
-    return _resnet(_conv(channels, 64, 3), n_classes, (2, 2, 2, 2), basic, 1)
+    return _resnet(conv(channels, 64, 3), n_classes, (2, 2, 2, 2), basic, 1)
 
 
 def resnet18_imagenet_stem(channels: int, n_classes: int) -> nn.Module:
     """`resnet18` that shrinks the image fourfold first: published scores of CIFAR-10 were measured with it."""
-    stem = [*_conv(channels, 64, 7, 2), nn.MaxPool2d(3, stride=2, padding=1)]
+    stem = [*conv(channels, 64, 7, 2), nn.MaxPool2d(3, stride=2, padding=1)]
     return _resnet(stem, n_classes, (2, 2, 2, 2), basic, 1)
 
 
 def resnet50(channels: int, n_classes: int) -> nn.Module:
     """3, 4, 6, 3 bottleneck blocks."""
-    return _resnet(_conv(channels, 64, 3), n_classes, (3, 4, 6, 3), bottleneck, 4)
+    return _resnet(conv(channels, 64, 3), n_classes, (3, 4, 6, 3), bottleneck, 4)
 
 
 def basic(inputs: int, planes: int, stride: int) -> Residual:
     """Two 3 x 3 convolutions."""
-    body = [*_conv(inputs, planes, 3, stride), nn.ReLU(), *_conv(planes, planes, 3)]
+    body = [*conv(inputs, planes, 3, stride), nn.ReLU(), *conv(planes, planes, 3)]
     return Residual(body, inputs, planes, stride)
 
 
 def bottleneck(inputs: int, planes: int, stride: int) -> Residual:
     """1 x 1 down, 3 x 3, 1 x 1 up to four times the planes."""
     body = [
-        *_conv(inputs, planes, 1),
+        *conv(inputs, planes, 1),
         nn.ReLU(),
-        *_conv(planes, planes, 3, stride),
+        *conv(planes, planes, 3, stride),
         nn.ReLU(),
-        *_conv(planes, 4 * planes, 1),
+        *conv(planes, 4 * planes, 1),
     ]
     return Residual(body, inputs, 4 * planes, stride)
 
@@ -65,6 +65,7 @@ def _resnet(
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], n_classes))
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-    return [conv, nn.BatchNorm2d(outputs)]
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the size, or divides it by `stride`, and its normalisation."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs)]
