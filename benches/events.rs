@@ -4,8 +4,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use std::hint::black_box;
-use unmemorize::events::softmax::Logits;
 use unmemorize::events::{Batch, LearningEvents, Mode};
+use unmemorize::logits::Logits;
 use unmemorize::parallel::{Threads, available};
 use unmemorize::resample::SplitMix64;
 

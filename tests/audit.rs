@@ -10,7 +10,7 @@ use unmemorize::audit::klom::{LEAST, klom};
 use unmemorize::audit::lira::{Variance, lira, u_lira};
 use unmemorize::audit::rmia::{Probabilities, rmia};
 use unmemorize::audit::roc::{Auc, Roc, TprAt};
-use unmemorize::events::softmax::Logits;
+use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
 use unmemorize::resample::{Statistic, counts};
 

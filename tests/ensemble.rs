@@ -8,7 +8,7 @@ use unmemorize::bits::BitMatrix;
 use unmemorize::ensemble::influence::{By, influence as influence_into, influence_std_error, influence_topk};
 use unmemorize::ensemble::out_of_sample::OutOfSample;
 use unmemorize::ensemble::{c_score, memorization, reliability};
-use unmemorize::events::softmax::Logits;
+use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
 
 #[derive(Debug, Clone)]

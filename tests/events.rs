@@ -3,8 +3,9 @@
 #![allow(clippy::float_cmp)] // equal to the last bit is what is meant
 
 use proptest::prelude::*;
-use unmemorize::events::softmax::{Logits, outcomes};
+use unmemorize::events::softmax::{self, Outcome};
 use unmemorize::events::{Batch, LearningEvents, Mode, NAMES};
+use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
 
 /// confidence, max confidence, entropy, loss, margin, el2n, correct: as their definitions read.
@@ -38,6 +39,12 @@ fn batches() -> impl Strategy<Value = (Vec<i64>, Vec<f64>, usize, Vec<i64>)> {
     })
 }
 
+fn outcomes(logits: Logits<'_>, labels: &[i64], classes: usize) -> Vec<Outcome> {
+    let mut out = vec![Outcome::default(); labels.len()];
+    assert!(softmax::outcomes(logits, labels, classes, &mut out));
+    out
+}
+
 fn tracker() -> LearningEvents {
     LearningEvents::new(12, Mode::Train).unwrap()
 }
@@ -51,7 +58,7 @@ proptest! {
 
     #[test]
     fn outcomes_are_the_plain_formulas((_, z, classes, labels) in batches()) {
-        let found = outcomes(Logits::F64(&z), &labels, classes, &Threads::one());
+        let found = outcomes(Logits::F64(&z), &labels, classes);
         prop_assert_eq!(found.len(), labels.len());
         for ((found, z), &y) in found.iter().zip(z.chunks(classes)).zip(&labels) {
             let (wanted, correct) = plain(z, usize::try_from(y).unwrap());
@@ -66,9 +73,9 @@ proptest! {
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours((_, z, classes, labels) in batches()) {
-        let together = outcomes(Logits::F64(&z), &labels, classes, &Threads::one());
+        let together = outcomes(Logits::F64(&z), &labels, classes);
         for (i, z) in z.chunks(classes).enumerate() {
-            let alone = outcomes(Logits::F64(z), &labels[i..=i], classes, &Threads::one());
+            let alone = outcomes(Logits::F64(z), &labels[i..=i], classes);
             prop_assert_eq!(alone[0], together[i]);
         }
     }
@@ -195,7 +202,7 @@ fn a_failed_update_changes_nothing() {
 #[test]
 fn losses_near_zero_keep_their_digits() {
     let z = [40.0, 0.0, -5.0];
-    let found = outcomes(Logits::F64(&z), &[0], 3, &Threads::one())[0];
+    let found = outcomes(Logits::F64(&z), &[0], 3)[0];
     let others = (-40.0_f64).exp() + (-45.0_f64).exp();
     assert!((found.loss / others - 1.0).abs() < 1e-14, "{:e}", found.loss);
     assert!(found.el2n > 4e-18 && found.el2n < 1e-17, "{:e}", found.el2n);

@@ -6,8 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use unmemorize::bits::BitMatrix;
 use unmemorize::error::Error;
-use unmemorize::events::softmax::Logits;
 use unmemorize::events::{Batch, LearningEvents, Mode};
+use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
 
 fn events() -> LearningEvents {

@@ -18,6 +18,7 @@ from unmemorize import _core
 _BOOL, _UINT16, _INT64, _FLOAT64 = (np.dtype(name) for name in ("bool", "uint16", "int64", "float64"))
 _LOGITS = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
 _MOST_THREADS = 1024
+_SERIAL = 1 << 14  # values; less work than that is done before a second thread has woken up
 
 
 def is_tensor(x: object) -> TypeGuard[Any]:
@@ -28,7 +29,7 @@ def is_tensor(x: object) -> TypeGuard[Any]:
 
 def on_device(x: object) -> TypeGuard[Any]:
     """Whether ``x`` is a tensor that is not in the memory of the CPU."""
-    return is_tensor(x) and x.device.type != "cpu"
+    return is_tensor(x) and not x.is_cpu
 
 
 def copied(x: object) -> Any:
@@ -44,8 +45,9 @@ def to_numpy(x: object) -> tuple[NDArray[Any], str]:
     if isinstance(x, np.ndarray):
         array = x
     elif is_tensor(x):
-        tensor = x.detach().cpu()
-        if str(tensor.dtype) == "torch.bfloat16":
+        tensor = x.detach() if x.requires_grad else x
+        tensor = tensor if tensor.is_cpu else tensor.cpu()
+        if tensor.dtype is sys.modules["torch"].bfloat16:
             return tensor.view(sys.modules["torch"].int16).numpy().view(np.uint16), "bfloat16"
         array = tensor.numpy()
     else:
@@ -76,6 +78,8 @@ def _check_shape(x: NDArray[Any], name: str, axes: str) -> None:
 def integers(x: object, name: str, axes: str = "(b,)") -> NDArray[np.int64]:
     """Ids or labels: integers of any size, as int64 of shape ``axes``."""
     array, dtype = to_numpy(x)
+    if array.dtype is _INT64 and array.ndim == 1 and ",)" in axes:  # as nearly always, in every training step
+        return _exact(array, _INT64)
     _check_shape(array, name, axes)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name}: expected integers, got {dtype}")
@@ -159,19 +163,22 @@ def _available() -> int:
     return _core.available_threads()
 
 
-def threads(n_threads: int | None) -> int:
+def threads(n_threads: int | None, work: int = _SERIAL) -> int:
     """How many threads a call may use.
 
     Args:
         n_threads: 1 to 1024, or None: all that the CPU affinity and the cgroup quota of this process allow, but 1 in a
             worker process of ``multiprocessing`` (a DataLoader's worker, for instance) or of `unmemorize.engine`,
             which has siblings.
+        work: How many values the call works on. With None as ``n_threads``, too few for a second thread mean 1.
     """
     if n_threads is not None:
         count = operator.index(n_threads)
         if not 1 <= count <= _MOST_THREADS:
             raise ValueError(f"n_threads: expected 1 to {_MOST_THREADS}, got {count}")
         return count
+    if work < _SERIAL:
+        return 1
     processes = sys.modules.get("multiprocessing.process")
     if "UNMEMORIZE_WORKER" in os.environ or (processes is not None and processes.parent_process() is not None):
         return 1

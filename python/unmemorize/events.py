@@ -123,13 +123,9 @@ class LearningEvents:
     def _record(
         self, ids: object, logits: object, labels: object, epoch: int | None, n_threads: int | None = None
     ) -> None:
-        self._core.update(
-            _arrays.integers(ids, "ids"),
-            _arrays.logits(logits),
-            _arrays.integers(labels, "labels"),
-            epoch,
-            _arrays.threads(n_threads),
-        )
+        z = _arrays.logits(logits)
+        n_threads = _arrays.threads(n_threads, z.size)
+        self._core.update(_arrays.integers(ids, "ids"), z, _arrays.integers(labels, "labels"), epoch, n_threads)
 
     def _queue(self, ids: Any, logits: Any, labels: Any, epoch: int | None) -> None:
         """Keeps a batch on the device. Copies, because the loop may reuse or change its buffers."""

@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 
 use crate::error::Error;
-use crate::events::softmax::{Logit, Logits};
+use crate::logits::{Logit, Logits};
 
 pub mod epsilon;
 pub mod klom;

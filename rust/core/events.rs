@@ -1,16 +1,20 @@
 //! Learning events: running statistics of every training example over one training run.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use crate::error::Error;
+use crate::logits::Logits;
 use crate::parallel::Threads;
 
 mod example;
+mod exp;
 mod file;
 pub mod softmax;
 
 pub use example::NAMES;
 
 use example::Example;
-use softmax::{Logits, Outcome, outcomes};
+use softmax::{LANES, Outcome};
 
 /// The highest epoch that can be recorded.
 pub const LAST_EPOCH: u32 = u32::MAX / 2 - 1;
@@ -18,6 +22,10 @@ pub const LAST_EPOCH: u32 = u32::MAX / 2 - 1;
 const SERIAL: usize = 1 << 14;
 /// Examples that one piece of parallel work covers.
 const CHUNK: usize = 4096;
+/// Logits that one piece of parallel work covers, about.
+const CHUNK_LOGITS: usize = 1 << 14;
+/// Rows that a thread looks through at once for examples of its own.
+const ROWS: usize = 256;
 
 /// Which forward pass is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +99,40 @@ pub struct Batch<'a> {
     pub labels: &'a [i64],
 }
 
+impl Batch<'_> {
+    fn check_lengths(&self) -> Result<(), Error> {
+        let (rows, classes) = (self.ids.len(), self.classes);
+        if classes < 2 {
+            return Err(Error::Classes { rows: self.labels.len(), classes });
+        }
+        let shape = (self.logits.len() / classes, classes);
+        if shape.0 != rows {
+            return Err(Error::Rows { name: "ids", expected: shape.0, shape, got: rows });
+        }
+        if self.labels.len() != rows {
+            return Err(Error::Rows { name: "labels", expected: rows, shape, got: self.labels.len() });
+        }
+        Ok(())
+    }
+
+    fn rows(&self, start: usize, len: usize) -> Self {
+        let rows = start..start + len;
+        Self {
+            ids: &self.ids[rows.clone()],
+            logits: self.logits.slice(rows.start * self.classes..rows.end * self.classes),
+            labels: &self.labels[rows],
+            classes: self.classes,
+        }
+    }
+}
+
 /// Running statistics of `n` training examples over one training run, 80 bytes each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearningEvents {
     examples: Vec<Example>,
     mode: Mode,
     epochs: Epochs,
+    latest: u32, // no example was seen in a later epoch
 }
 
 impl LearningEvents {
@@ -108,7 +144,12 @@ impl LearningEvents {
         let mut examples = Vec::new();
         examples.try_reserve_exact(n).map_err(|_| Error::Memory { name: "n_examples", n })?;
         examples.resize(n, Example::UNSEEN);
-        Ok(Self { examples, mode, epochs: Epochs::Undecided })
+        Ok(Self::of(examples, mode, Epochs::Undecided))
+    }
+
+    fn of(examples: Vec<Example>, mode: Mode, epochs: Epochs) -> Self {
+        let latest = examples.iter().map(|example| example.last.epoch()).max().unwrap_or(0);
+        Self { examples, mode, epochs, latest }
     }
 
     /// The number of examples.
@@ -136,11 +177,24 @@ impl LearningEvents {
     pub fn update(&mut self, batch: &Batch<'_>, epoch: Option<i64>, threads: &Threads) -> Result<(), Error> {
         let epochs = self.epochs.with(if epoch.is_some() { Epochs::Named } else { Epochs::Counted })?;
         let epoch = epoch.map(checked_epoch).transpose()?;
-        self.check(batch, epoch)?;
+        batch.check_lengths()?;
+        let last = epoch.unwrap_or(LAST_EPOCH.saturating_sub(u32::try_from(batch.ids.len()).unwrap_or(LAST_EPOCH)));
         let one = Threads::one();
         let threads = if batch.logits.len() < SERIAL { &one } else { threads };
-        let outcomes = outcomes(batch.logits, batch.labels, batch.classes, threads);
-        if let Some(row) = outcomes.iter().position(|outcome| !outcome.finite) {
+        let mut outcomes = vec![Outcome::default(); batch.ids.len()];
+        let rows = (CHUNK_LOGITS / batch.classes).next_multiple_of(LANES);
+        let bad = AtomicBool::new(false);
+        threads.for_each_chunk(&mut outcomes, rows, |start, out| {
+            let batch = batch.rows(start, out.len());
+            if self.check(&batch, epoch, last).is_err()
+                || !softmax::outcomes(batch.logits, batch.labels, batch.classes, out)
+            {
+                bad.store(true, Ordering::Relaxed);
+            }
+        });
+        if bad.into_inner() {
+            self.check(batch, epoch, last)?;
+            let row = outcomes.iter().position(|outcome| !outcome.finite).unwrap_or_default();
             return Err(Error::Logits { id: batch.ids[row] });
         }
         self.record(batch.ids, &outcomes, epoch, &threads.to_the_end());
@@ -148,33 +202,21 @@ impl LearningEvents {
         Ok(())
     }
 
-    fn check(&self, batch: &Batch<'_>, epoch: Option<u32>) -> Result<(), Error> {
-        let (n, rows, classes) = (self.len(), batch.ids.len(), batch.classes);
-        if classes < 2 {
-            return Err(Error::Classes { rows: batch.labels.len(), classes });
-        }
-        let shape = (batch.logits.len() / classes, classes);
-        if shape.0 != rows {
-            return Err(Error::Rows { name: "ids", expected: shape.0, shape, got: rows });
-        }
-        if batch.labels.len() != rows {
-            return Err(Error::Rows { name: "labels", expected: rows, shape, got: batch.labels.len() });
-        }
-        let room = LAST_EPOCH - u32::try_from(rows).unwrap_or(LAST_EPOCH).min(LAST_EPOCH);
+    /// Whether every id and label is valid and no example was seen after `last`.
+    fn check(&self, batch: &Batch<'_>, epoch: Option<u32>, last: u32) -> Result<(), Error> {
+        let (n, classes) = (self.len(), batch.classes);
         for (&id, &label) in batch.ids.iter().zip(batch.labels) {
-            let example = usize::try_from(id).ok().and_then(|i| self.examples.get(i));
-            let example = example.ok_or(Error::Id { id, n })?;
-            if usize::try_from(label).is_ok_and(|label| label < classes) {
-                let last = example.last.epoch();
-                match epoch {
-                    Some(epoch) if example.seen > 0 && last > epoch => {
-                        return Err(Error::EpochBack { id, last, epoch });
-                    }
-                    None if last > room => return Err(Error::EpochEnd { id, most: LAST_EPOCH }),
-                    _ => {}
-                }
-            } else {
+            if index(id) >= n {
+                return Err(Error::Id { id, n });
+            }
+            if index(label) >= classes {
                 return Err(Error::Label { label, classes, id });
+            }
+            if self.latest > last && self.examples[index(id)].last.epoch() > last {
+                return Err(match epoch {
+                    Some(epoch) => Error::EpochBack { id, last: self.examples[index(id)].last.epoch(), epoch },
+                    None => Error::EpochEnd { id, most: LAST_EPOCH },
+                });
             }
         }
         Ok(())
@@ -183,16 +225,30 @@ impl LearningEvents {
     /// Rows of one example are recorded in their order, by whichever thread has that example.
     fn record(&mut self, ids: &[i64], outcomes: &[Outcome], epoch: Option<u32>, threads: &Threads) {
         let chunk = self.len().div_ceil(threads.count());
+        let latest = AtomicU32::new(self.latest);
         threads.for_each_chunk(&mut self.examples, chunk, |start, examples| {
-            for (id, outcome) in ids.iter().zip(outcomes) {
-                let place = usize::try_from(*id).ok().and_then(|id| id.checked_sub(start));
-                let Some(example) = place.and_then(|place| examples.get_mut(place)) else { continue };
-                let now = epoch.unwrap_or_else(|| example.next_epoch());
-                if example.seen == 0 || example.last.epoch() < now {
-                    example.record(outcome, now);
+            let mut own = [(0, 0); ROWS]; // row and place
+            let mut last = 0;
+            for (ids, outcomes) in ids.chunks(ROWS).zip(outcomes.chunks(ROWS)) {
+                let mut count = 0;
+                for (row, &id) in ids.iter().enumerate() {
+                    // Without a branch: whose turn it is cannot be foreseen.
+                    let place = index(id).wrapping_sub(start);
+                    own[count] = (row, place);
+                    count += usize::from(place < examples.len());
+                }
+                for &(row, place) in &own[..count] {
+                    let (outcome, example) = (&outcomes[row], &mut examples[place]);
+                    let now = epoch.unwrap_or_else(|| example.next_epoch());
+                    if example.seen == 0 || example.last.epoch() < now {
+                        example.record(outcome, now);
+                        last = last.max(now);
+                    }
                 }
             }
+            latest.fetch_max(last, Ordering::Relaxed);
         });
+        self.latest = latest.into_inner();
     }
 
     /// How often each example was seen.
@@ -218,7 +274,7 @@ impl LearningEvents {
     pub fn take(&self, ids: &[i64]) -> Result<Self, Error> {
         let places = self.places(ids)?;
         let examples = places.into_iter().map(|place| self.examples[place]).collect();
-        Ok(Self { examples, mode: self.mode, epochs: self.epochs })
+        Ok(Self::of(examples, self.mode, self.epochs))
     }
 
     /// Drops all that is known of the examples `ids`: they were never seen.
@@ -229,6 +285,7 @@ impl LearningEvents {
         for place in self.places(ids)? {
             self.examples[place] = Example::UNSEEN;
         }
+        *self = Self::of(std::mem::take(&mut self.examples), self.mode, self.epochs);
         Ok(())
     }
 
@@ -273,9 +330,15 @@ impl LearningEvents {
                 };
             }
         });
-        self.epochs = epochs;
+        *self = Self::of(std::mem::take(&mut self.examples), self.mode, epochs);
         Ok(())
     }
+}
+
+/// An id or a label as an index; out of every range if it is negative.
+#[inline(always)]
+fn index(id: i64) -> usize {
+    usize::try_from(id).unwrap_or(usize::MAX)
 }
 
 fn checked_epoch(epoch: i64) -> Result<u32, Error> {

@@ -8,6 +8,7 @@ pub mod bits;
 pub mod ensemble;
 pub mod error;
 pub mod events;
+pub mod logits;
 pub mod parallel;
 pub mod partition;
 pub mod rank;

@@ -8,8 +8,8 @@ use half::slice::HalfBitsSliceExt;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use unmemorize::events::softmax::Logits;
 use unmemorize::events::{Batch, LearningEvents, NAMES};
+use unmemorize::logits::Logits;
 
 use crate::error::Failure;
 use crate::interrupt::interruptible;

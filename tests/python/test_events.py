@@ -335,6 +335,7 @@ class Device(torch.Tensor):
     """A tensor that says it is on a GPU, and counts how often it is fetched."""
 
     fetched = 0
+    is_cpu = False
 
     @property
     def device(self):

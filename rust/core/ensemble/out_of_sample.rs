@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 use crate::error::Error;
-use crate::events::softmax::{Logit, Logits};
+use crate::logits::{Logit, Logits};
 use crate::parallel::Threads;
 
 /// Examples that one piece of parallel work covers.

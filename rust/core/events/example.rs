@@ -80,22 +80,19 @@ impl Example {
     }
 
     pub fn record(&mut self, outcome: &Outcome, epoch: u32) {
+        // Choices, not branches: whether the example is right cannot be foreseen.
         let sight = Sight::new(epoch, outcome.correct);
-        if self.seen == 0 {
-            self.first = sight;
-        } else if self.last.correct() && !outcome.correct && self.forgotten != UNKNOWN {
-            self.forgotten += 1;
-        }
-        if outcome.correct {
-            self.right = self.right.saturating_add(1);
-            self.learned = self.learned.min(epoch);
-        }
+        let fresh = self.seen == 0;
+        let forgot = self.last.correct() && !outcome.correct && self.forgotten != UNKNOWN;
+        self.forgotten += u32::from(forgot);
+        self.first = if fresh { sight } else { self.first };
+        self.right = self.right.saturating_add(u32::from(outcome.correct));
+        self.learned = self.learned.min(if outcome.correct { epoch } else { NEVER });
         let before = self.mean(self.confidence);
         self.seen = self.seen.saturating_add(1);
         self.confidence += outcome.confidence;
-        if self.seen > 1 {
-            self.spread += (outcome.confidence - before) * (outcome.confidence - self.mean(self.confidence));
-        }
+        let spread = (outcome.confidence - before) * (outcome.confidence - self.mean(self.confidence));
+        self.spread += if fresh { 0.0 } else { spread };
         self.max_confidence += outcome.max_confidence;
         self.entropy += outcome.entropy;
         self.loss += outcome.loss;

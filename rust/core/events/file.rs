@@ -94,7 +94,7 @@ impl LearningEvents {
         let examples: Vec<Example> = (0..n).map(example).collect();
         match examples.iter().position(|example| !example.is_sound()) {
             Some(id) => Err(damaged(path, format!("the record of example {id} contradicts itself"))),
-            None => Ok(Self { examples, mode, epochs }),
+            None => Ok(Self::of(examples, mode, epochs)),
         }
     }
 }

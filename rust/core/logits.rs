@@ -1,0 +1,99 @@
+//! Logits, probabilities and log-odds of any precision. All arithmetic on them is in f64.
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+
+/// A value of any precision.
+pub trait Logit: Copy + Send + Sync {
+    /// Its exact value; not finite if it is not.
+    fn widen(self) -> f64;
+}
+
+impl Logit for f64 {
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self
+    }
+}
+
+impl Logit for f32 {
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Logit for bf16 {
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        f64::from(f32::from_bits(u32::from(self.to_bits()) << 16))
+    }
+}
+
+impl Logit for f16 {
+    /// Without a branch, so that a loop over it vectorises: the bits are read as a tiny f32 and scaled up.
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        const SCALE: f32 = f32::from_bits((127 + 112) << 23); // 2^112: the difference of the exponents' biases
+        const EXPONENT: u32 = 0x7C00;
+        let bits = u32::from(self.to_bits());
+        let magnitude = f32::from_bits((bits & 0x7FFF) << 13) * SCALE;
+        let special = if bits & EXPONENT == EXPONENT { f32::NAN } else { 0.0 };
+        f64::from(f32::from_bits((magnitude + special).to_bits() | (bits & 0x8000) << 16))
+    }
+}
+
+/// Values of a batch, row by row.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub enum Logits<'a> {
+    F64(&'a [f64]),
+    F32(&'a [f32]),
+    F16(&'a [f16]),
+    Bf16(&'a [bf16]),
+}
+
+impl Logits<'_> {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F64(x) => x.len(),
+            Self::F32(x) => x.len(),
+            Self::F16(x) => x.len(),
+            Self::Bf16(x) => x.len(),
+        }
+    }
+
+    /// The values in `range`.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::F64(x) => Self::F64(&x[range]),
+            Self::F32(x) => Self::F32(&x[range]),
+            Self::F16(x) => Self::F16(&x[range]),
+            Self::Bf16(x) => Self::Bf16(&x[range]),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_widens_exactly() {
+        for bits in 0..=u16::MAX {
+            let (x, y) = (f16::from_bits(bits), bf16::from_bits(bits));
+            let (x64, y64) = (x.to_f64(), y.to_f64());
+            assert_eq!(x.widen().is_finite(), x64.is_finite(), "{bits:#x}");
+            assert!(!x64.is_finite() || x.widen().to_bits() == x64.to_bits(), "{bits:#x}");
+            assert!(y64.is_nan() || y.widen().to_bits() == y64.to_bits(), "{bits:#x}");
+        }
+    }
+}
