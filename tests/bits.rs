@@ -54,6 +54,10 @@ fn errors_name_both_sides() {
     assert_eq!(message, "values: expected 6 values to match rows * columns, got 5");
     let message = BitMatrix::zeros(usize::MAX, 100).unwrap_err().to_string();
     assert!(message.ends_with("has more elements than memory can hold"), "{message}");
+    for shape in [(usize::MAX, 0), (1 << 40, 0), (1 << 30, 1 << 20)] {
+        let message = BitMatrix::zeros(shape.0, shape.1).unwrap_err().to_string();
+        assert_eq!(message, format!("bits: shape {shape:?} has more elements than memory can hold"));
+    }
     let message = BitMatrix::from_packed(&[0xFF], 1, 7).unwrap_err().to_string();
     assert_eq!(message, "packed: bits beyond the last of 7 columns are set");
     let (a, b) = (BitMatrix::zeros(2, 3).unwrap(), BitMatrix::zeros(3, 2).unwrap());

@@ -15,6 +15,8 @@ const FORMAT: &str = "unmemorize.BitMatrix/1";
 pub const BITS: usize = u64::BITS as usize;
 /// Rows of 64-bit words that one piece of parallel work covers.
 const CHUNK: usize = 1 << 14;
+/// A matrix without columns has no bits that could vouch for its rows: no more of them than this.
+const MOST_ROWS: usize = 1 << 28;
 
 /// A matrix of bits, row by row; every row starts at a new word. Unused bits of a row's last word are 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,12 @@ impl BitMatrix {
     /// [`Error::TooLarge`] if the number of elements overflows.
     pub fn zeros(rows: usize, columns: usize) -> Result<Self, Error> {
         let stride = columns.div_ceil(BITS);
-        let len = rows.checked_mul(stride).filter(|n| n.checked_mul(BITS).is_some());
-        let len = len.ok_or(Error::TooLarge { name: "bits", shape: (rows, columns) })?;
-        Ok(Self { rows, columns, stride, words: vec![0; len] })
+        let mut words = Vec::new();
+        let len =
+            rows.checked_mul(stride).filter(|n| n.checked_mul(BITS).is_some() && (columns > 0 || rows <= MOST_ROWS));
+        let len = len.filter(|&len| words.try_reserve_exact(len).is_ok());
+        words.resize(len.ok_or(Error::TooLarge { name: "bits", shape: (rows, columns) })?, 0);
+        Ok(Self { rows, columns, stride, words })
     }
 
     /// One bit for each value of a row-major matrix.
@@ -79,8 +84,10 @@ impl BitMatrix {
             return Ok(matrix);
         }
         for (row, packed) in matrix.words.chunks_mut(matrix.stride).zip(packed.chunks(bytes)) {
-            for (k, &byte) in packed.iter().enumerate() {
-                row[k / 8] |= u64::from(byte) << (8 * (k % 8));
+            for (word, packed) in row.iter_mut().zip(packed.chunks(8)) {
+                let mut bytes = [0; 8];
+                bytes[..packed.len()].copy_from_slice(packed);
+                *word = u64::from_le_bytes(bytes);
             }
         }
         if matrix.has_stray_bits() { Err(Error::StrayBits { columns }) } else { Ok(matrix) }
@@ -89,8 +96,13 @@ impl BitMatrix {
     /// The inverse of [`BitMatrix::from_packed`].
     pub fn packed(&self) -> Vec<u8> {
         let bytes = self.columns.div_ceil(8);
-        let rows = (0..self.rows).map(|i| self.row(i));
-        rows.flat_map(|row| row.iter().flat_map(|word| word.to_le_bytes()).take(bytes)).collect()
+        let mut out = vec![0; self.rows * bytes];
+        for (packed, row) in out.chunks_mut(bytes.max(1)).zip(self.words.chunks(self.stride.max(1))) {
+            for (packed, word) in packed.chunks_mut(8).zip(row) {
+                packed.copy_from_slice(&word.to_le_bytes()[..packed.len()]);
+            }
+        }
+        out
     }
 
     /// Whether bits beyond the last column are set.
@@ -205,7 +217,10 @@ impl BitMatrix {
     /// # Errors
     /// [`Error::Io`] if the disk says no.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = vec![0; size_of_val(&self.words[..])];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(&self.words) {
+            *bytes = word.to_le_bytes();
+        }
         Tensors {
             format: FORMAT,
             settings: vec![("rows", self.rows.to_string()), ("columns", self.columns.to_string())],
@@ -221,10 +236,11 @@ impl BitMatrix {
     pub fn load(path: &Path) -> Result<Self, Error> {
         let file = Loaded::open(path, FORMAT)?;
         let (rows, columns) = (file.setting(path, "rows")?, file.setting::<usize>(path, "columns")?);
-        let stride = columns.div_ceil(BITS);
-        let bytes = file.array(path, "words", Dtype::U64, &[rows, stride])?;
-        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
-        let matrix = Self { rows, columns, stride, words };
+        let bytes = file.array(path, "words", Dtype::U64, &[rows, columns.div_ceil(BITS)])?;
+        let mut matrix = Self::zeros(rows, columns).map_err(|e| damaged(path, e.to_string()))?;
+        for (word, bytes) in matrix.words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
         if matrix.has_stray_bits() {
             return Err(damaged(path, Error::StrayBits { columns }.to_string()));
         }

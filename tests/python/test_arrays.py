@@ -5,6 +5,9 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +15,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from unmemorize import LearningEvents, _arrays, _core, memorization
+from unmemorize import BitMatrix, LearningEvents, _arrays, _core, memorization
+
+LONG = np.arange(4000), np.zeros((4000, 500), np.float32), np.zeros(4000, np.int64)
+BOOLS = np.zeros((200, 100_000), bool)
+BITS = BitMatrix.pack(BOOLS)
+EVENTS = LearningEvents(100_000)
 
 
 def address(x):
@@ -43,6 +51,53 @@ def test_bfloat16_shares_its_bits():
     found = _arrays.logits(tensor)
     assert (found.dtype, address(found)) == (np.uint16, tensor.data_ptr())
     np.testing.assert_array_equal(_arrays.vector_f64(tensor[0], "x"), [1.0, -2.5])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_an_update_hands_over_what_it_was_given(monkeypatch, dtype):
+    """The core sees the caller's memory, whether it comes as arrays or as tensors."""
+    batch = np.arange(4), np.zeros((4, 3), dtype), np.zeros(4, np.int64)
+    events, got = LearningEvents(4), []
+    monkeypatch.setattr(events, "_core", SimpleNamespace(update=lambda *arguments: got.append(arguments[:3])))
+    events.update(*batch)
+    events.update(*map(torch.from_numpy, batch))
+    for seen in got:
+        assert [address(x) for x in seen] == [address(x) for x in batch]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: EVENTS.update(*LONG, n_threads=1),
+        lambda: EVENTS.scores(n_threads=1),
+        lambda: BitMatrix.pack(BOOLS, n_threads=1),
+        lambda: BITS.unpack(n_threads=1),
+    ],
+    ids=["update", "scores", "pack", "unpack"],
+)
+def test_other_threads_go_on_during_a_call(call):
+    ticks, over = [0], threading.Event()
+
+    def tick():
+        while not over.is_set():
+            ticks[0] += 1
+            time.sleep(0)  # gives the GIL back
+
+    interval = sys.getswitchinterval()
+    clock = threading.Thread(target=tick)
+    clock.start()
+    sys.setswitchinterval(60)  # nobody is made to give the GIL back
+    try:
+        before = ticks[0]
+        for _ in range(1000):  # on a busy machine the clock may oversleep one call
+            call()
+            if ticks[0] > before:
+                break
+        assert ticks[0] > before
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        clock.join()
 
 
 @pytest.mark.parametrize("x", [np.array(["a"]), np.array([None]), np.array([1j]), np.array([1], "datetime64[s]")])
@@ -79,10 +134,14 @@ import hashlib, numpy as np, unmemorize as um
 from unmemorize.ensemble import influence
 rng = np.random.default_rng(0)
 events = um.LearningEvents(300)
-for classes in (3, 10, 50):
-    events.update(np.arange(300), rng.normal(size=(300, classes)).astype("f4") * 9, rng.integers(0, classes, 300))
+for classes in (2, 10, 32, 33, 50, 200):
+    for dtype in ("f2", "f4", "f8"):
+        logits = (rng.normal(size=(300, classes)) * 9).astype(dtype)
+        events.update(np.arange(300), logits, rng.integers(0, classes, 300))
 member, test = rng.random((130, 90)) < 0.7, rng.random((130, 20)) < 0.7
 arrays = [*events.scores().values(), influence(member, test), um.memorization(member, member).score]
+bits = um.BitMatrix.pack(member)
+arrays += [bits.packed(), bits.unpack(), bits.counts()]
 print(hashlib.sha256(b"".join(x.tobytes() for x in arrays)).hexdigest())
 """
 

@@ -34,6 +34,34 @@ def test_any_layout_packs_the_same(values):
     assert BitMatrix.pack(wanted) is wanted
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (1, 1), (1, 63), (1, 64), (1, 65), (3, 128)])
+@pytest.mark.parametrize("fill", [False, True])
+def test_edges(tmp_path, shape, fill):
+    values = np.full(shape, fill)
+    packed = BitMatrix.pack(values)
+    assert packed.shape == packed.unpack().shape == shape
+    assert packed.counts().tolist() == values.sum(1).tolist()
+    packed.save(tmp_path / "bits")
+    assert BitMatrix.load(tmp_path / "bits") == packed
+
+
+def test_shapes_that_no_memory_holds_are_errors():
+    with pytest.raises(ValueError, match=rf"bits: shape \({2**40}, 0\) has more elements than memory can hold"):
+        BitMatrix.pack(np.zeros((2**40, 0), bool))
+    with pytest.raises(ValueError, match=rf"packed: expected {3 * 2**60} values"):
+        BitMatrix.from_packed(np.zeros((3, 0), np.uint8), 2**63 - 1)
+
+
+def test_the_same_bits_for_any_number_of_threads():
+    values = np.random.default_rng(0).random((70, 40_000)) < 0.3
+    wanted = BitMatrix.pack(values, n_threads=1)
+    for n_threads in range(2, 9):
+        packed = BitMatrix.pack(values, n_threads=n_threads)
+        assert packed == wanted
+        np.testing.assert_array_equal(packed.unpack(n_threads=n_threads), values)
+        np.testing.assert_array_equal(packed.counts(n_threads=n_threads), values.sum(1))
+
+
 def test_save_and_load(tmp_path):
     packed = BitMatrix.pack(np.random.default_rng(0).random((7, 333)) < 0.3)
     path = tmp_path / "bits.safetensors"

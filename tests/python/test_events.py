@@ -78,6 +78,62 @@ def test_huge_logits(dtype):
     np.testing.assert_allclose(scores["entropy"], [0, 0], atol=1e-300)
 
 
+@pytest.mark.parametrize("classes", [2, 10, 32, 33, 100])
+def test_rows_that_are_all_equal(classes):
+    events = LearningEvents(2)
+    events.update([0, 1], np.full((2, classes), -7.5, np.float32), [0, classes - 1])
+    scores = events.scores()
+    np.testing.assert_allclose(scores["confidence"], 1 / classes, rtol=1e-15)
+    np.testing.assert_allclose(scores["loss"], np.log(classes), rtol=1e-15)
+    np.testing.assert_allclose(scores["entropy"], np.log(classes), rtol=1e-15)
+    assert scores["accuracy"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("classes", [2, 10, 33])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_largest_numbers_there_are(classes, dtype):
+    most = float(np.finfo(dtype).max)
+    events = LearningEvents(3)
+    logits = np.zeros((3, classes), dtype)
+    logits[0], logits[1], logits[2, 0], logits[2, 1:] = most, -most, most / 2, -most / 2
+    events.update([0, 1, 2], logits, [0, 0, 1])
+    scores = events.scores()
+    np.testing.assert_allclose(scores["confidence"], [1 / classes, 1 / classes, 0], rtol=1e-15)
+    np.testing.assert_allclose(scores["loss"], [np.log(classes), np.log(classes), most], rtol=1e-15)
+    np.testing.assert_allclose(scores["margin"], [0, 0, -most], rtol=1e-15)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("classes", [2, 10, 32, 33, 100])
+def test_a_bad_logit_is_found_wherever_it_is(bad, dtype, classes):
+    ids, logits, labels = batch(20, classes)
+    events = LearningEvents(20)
+    for row, k in ((0, 0), (7, int(labels[7])), (19, classes - 1), (5, classes // 2)):
+        z = torch.tensor(logits).to(dtype)
+        z[row, k] = bad
+        with pytest.raises(ValueError, match=rf"logits: not finite .* for example {ids[row]}$"):
+            events.update(ids, z, labels)
+    assert not events.seen.any()
+
+
+def test_the_first_bad_row_is_named_for_any_number_of_threads():
+    ids, logits, labels = batch(9000, 10)
+    logits[[8000, 8999, 4321]] = np.nan
+    for n_threads in (1, 2, 8):
+        events = LearningEvents(9000)
+        with pytest.raises(ValueError, match=f"for example {ids[4321]}$"):
+            events.update(ids, logits, labels, n_threads=n_threads)
+        assert not events.seen.any()
+
+
+def test_an_empty_batch_records_nothing():
+    for n in (0, 3):
+        events = LearningEvents(n)
+        events.update([], np.zeros((0, 5)), [])
+        assert not events.seen.any()
+
+
 def test_never_seen_is_nan_and_never_right_is_infinite():
     events = LearningEvents(2)
     events.update([1], np.array([[0.0, 1.0]]), [0])
