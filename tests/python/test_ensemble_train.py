@@ -181,3 +181,13 @@ def test_the_cost_is_known_before(small: Path, undisturbed: Path, tmp_path: Path
     trained = sum(entry.meta["seconds"] for entry in store)
     assert 0.05 * trained < cost.seconds < 200 * trained  # how near it is, is measured on a quiet machine
     assert not list(tmp_path.iterdir())
+
+
+def test_purged_models_are_trained_again_without_the_example(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    store = train(small, out, models=10)
+    dropped = store.purge([3]).dropped
+    assert 0 < len(dropped) < 10
+    assert len(train(small, out, models=10)) == 10
+    assert not Ensemble.open(out).member[:, 3].any()
+    assert Ensemble.open(out).verify(designs=True).ok

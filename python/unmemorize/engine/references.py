@@ -61,12 +61,13 @@ def train_group(
     if of.hash != what.data_hash:
         raise ValueError(f"{of.name}: data hash is {of.hash[:12]}, expected {what.data_hash[:12]}")
     subsets = what.subsets(len(of.train), of_models)
-    member = np.stack(list(islice(subsets.rows(), first, stop)))
+    store = Ensemble.open(folder)
+    member = np.stack(list(islice(subsets.rows(), first, stop))) & ~store.purged
     start = perf_counter()
     panel, events = train_panel(what, of, member, [what.seed_of(model) for model in group], ctx)
     seconds = (perf_counter() - start) / len(group)
     said = [ctx.logits(panel, part) for part in (of.train, of.test)]
-    append_group(Ensemble.open(folder), what, of, subsets, group, events, said, keep, ctx, seconds)
+    append_group(store, what, of, subsets, group, events, said, keep, ctx, seconds)
 
 
 def append_group(
@@ -82,7 +83,7 @@ def append_group(
     seconds: float,
 ) -> None:
     """Store what the models of a group say of the training and of the test set, logits (n, S, C) and (m, S, C)."""
-    members = islice(subsets.rows(), group.start, group.stop)
+    members = (row & ~store.purged for row in islice(subsets.rows(), group.start, group.stop))
     for k, (model, member) in enumerate(zip(group, members, strict=True)):
         (own, own_test), labels, test_labels = (logits[:, k] for logits in said), of.train.labels, of.test.labels
         correct, test_correct = right(own, labels), right(own_test, test_labels)
