@@ -17,7 +17,11 @@ with warnings.catch_warnings():
     import ray
     from ray.cluster_utils import Cluster
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from unmemorize import Ensemble
+from unmemorize.cli import ensemble_train
 from unmemorize.engine import RayCluster, Task, TaskError, run
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]  # Ray's own warnings, and its pace
@@ -97,6 +101,28 @@ def test_a_node_is_lost_in_mid_run(tmp_path: Path, cluster: Any) -> None:
     (lost,) = tmp_path.glob(f"*.{doomed.node_id}")
     assert len(list(tmp_path.glob(f"{lost.stem}.*"))) == 2  # its task ran again elsewhere, and no other did
     assert len(list(tmp_path.glob("[0-9]*.*"))) == 10
+
+
+def test_the_training_command_gives_the_same_bits_on_a_cluster(tmp_path: Path, cluster: Any) -> None:
+    options = {"recipe": "digits", "models": 10, "stack": 5}
+    digits = load_digits()
+    x, y = (digits.images / 16).astype(np.float32)[:, None], digits.target
+    np.savez(tmp_path / "small.npz", x_train=x[:300], y_train=y[:300], x_test=x[300:400], y_test=y[300:400])
+    for executor in ("local", "ray"):
+        ensemble_train.command(str(tmp_path / "small.npz"), tmp_path / executor, executor=executor, **options)
+    local, ray_ = (Ensemble.open(tmp_path / executor) for executor in ("local", "ray"))
+    assert len(ray_) == 10
+    np.testing.assert_array_equal(local.memorization().score, ray_.memorization().score)
+    np.testing.assert_array_equal(local.out_of_sample(np.arange(270)), ray_.out_of_sample(np.arange(270)))
+
+
+@pytest.mark.parametrize(
+    ("executor", "gpus", "message"),
+    [("slurm", 0.0, "no executor 'slurm'; known are local, ray"), ("local", 0.5, "gpus: only for --executor ray")],
+)
+def test_an_executor_that_makes_no_sense_is_named(executor: str, gpus: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ensemble_train.executor_of(executor, None, gpus)
 
 
 @pytest.mark.parametrize(("name", "value"), [("cpus", -1.0), ("gpus", float("nan"))])

@@ -13,6 +13,7 @@ from unmemorize import Data, Ensemble, train
 from unmemorize.cli import manifest
 from unmemorize.cli.files import read_source_ids, rows_of
 from unmemorize.cli.options import Config, DataName, DataSeed, Device, Noise, Normalize, Seed, ValShare, Workers
+from unmemorize.engine import Crew, Executor, RayCluster
 from unmemorize.engine import estimate as costs
 from unmemorize.engine.plan import REFERENCE_DESIGNS, Books, Plan, stack_for
 from unmemorize.engine.references import KEEP, load
@@ -82,6 +83,13 @@ def command(
     seed: Seed = 0,
     device: Device = "auto",
     workers: Workers = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="local: worker processes; ray: the cluster that RAY_ADDRESS names, else one of this machine."
+        ),
+    ] = "local",
+    gpus: Annotated[float, typer.Option(help="With --executor ray: GPUs of a task; a fraction shares one.")] = 0.0,
     config: Config = None,
 ) -> None:
     """Train models on known subsets and keep what each says of every example.
@@ -106,9 +114,9 @@ def command(
         )
         return
     start = perf_counter()
-    with Bar() as bar:
+    with executor_of(executor, workers, gpus) as where, Bar() as bar:
         store = train_ensemble(
-            out, plan, models, source, keep=kept, device=device, workers=workers,
+            out, plan, models, source, keep=kept, device=device, workers=workers, executor=where,
             until_reliability=until_reliability, watch=bar.watch,
         )  # fmt: skip
     reliability = store.reliability()
@@ -122,6 +130,22 @@ def command(
         seconds=perf_counter() - start,
     )
     typer.echo(f"{out}: {len(store.entries('reference'))} models, split-half reliability ↑ {reliability}")
+
+
+def executor_of(name: str, workers: int | None, gpus: float) -> Executor:
+    """Where the models are trained.
+
+    Raises:
+        ImportError: Ray is not installed.
+        ValueError: no executor has this name, or local workers are given shares of GPUs.
+    """
+    if name == "ray":
+        return RayCluster(gpus=gpus)
+    if name != "local":
+        raise ValueError(f"executor: no executor {name!r}; known are local, ray")
+    if gpus:
+        raise ValueError(f"gpus: only for --executor ray, got {gpus:g} with --executor local")
+    return Crew(workers)
 
 
 def recipe_of(name: str, target: Path | None, of: Data) -> train.Recipe:

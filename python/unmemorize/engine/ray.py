@@ -3,6 +3,7 @@
 import os
 import sys
 from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,7 +51,7 @@ class RayCluster:
 
     def submit(self, key: str, order: dict[str, Any]) -> Future[Any]:
         """The result of a task, once the cluster is done with it; it raises `TaskError`."""
-        reference = self._task.remote(order, sys.path)
+        reference = self._task.remote(order, str(Path.cwd()), sys.path)
         result: Future[Any] = Future()
         self._running[result] = reference
 
@@ -83,8 +84,9 @@ class RayCluster:
             self._connected = False
 
 
-def _do(order: dict[str, Any], modules: list[str]) -> dict[str, Any]:
-    """Do an order in a worker of Ray, which finds the same modules as the caller."""
-    sys.path += [folder for folder in modules if folder not in sys.path]
+def _do(order: dict[str, Any], folder: str, modules: list[str]) -> dict[str, Any]:
+    """Do an order in a worker of Ray, which finds the same files and modules as the caller."""
+    os.chdir(folder)
+    sys.path += [entry for entry in modules if entry not in sys.path]
     os.environ["UNMEMORIZE_WORKER"] = "1"
     return answer(**order)
