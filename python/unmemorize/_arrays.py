@@ -32,30 +32,33 @@ def on_device(x: object) -> TypeGuard[Any]:
     return is_tensor(x) and not x.is_cpu
 
 
-def copied(x: object) -> Any:
+def copied(x: object, name: str) -> Any:
     """A copy that later changes of ``x`` do not reach; a tensor's copy stays on its device."""
-    return x.detach().clone() if is_tensor(x) else np.array(x)
+    return x.detach().clone() if is_tensor(x) else to_numpy(x, name)[0].copy()
 
 
-def to_numpy(x: object) -> tuple[NDArray[Any], str]:
+def to_numpy(x: object, name: str) -> tuple[NDArray[Any], str]:
     """An array, tensor or sequence as a NumPy array that shares its memory if it can, and the name of its dtype.
 
     NumPy has no bfloat16: such values come back as their bits, in uint16, with the name "bfloat16".
     """
-    if isinstance(x, np.ndarray):
-        array = x
-    elif is_tensor(x):
-        tensor = x.detach() if x.requires_grad else x
-        tensor = tensor if tensor.is_cpu else tensor.cpu()
-        if tensor.dtype is sys.modules["torch"].bfloat16:
-            return tensor.view(sys.modules["torch"].int16).numpy().view(np.uint16), "bfloat16"
-        array = tensor.numpy()
-    else:
-        array = np.asarray(x)
-    name = _name(array.dtype)
-    if name == "bfloat16":  # the ml_dtypes package
-        return array.view(np.uint16), name
-    return array, name
+    try:
+        if isinstance(x, np.ndarray):
+            array = x
+        elif is_tensor(x):
+            tensor = x.detach() if x.requires_grad else x
+            tensor = tensor if tensor.is_cpu else tensor.cpu()
+            if tensor.dtype is sys.modules["torch"].bfloat16:
+                return tensor.view(sys.modules["torch"].int16).numpy().view(np.uint16), "bfloat16"
+            array = tensor.numpy()
+        else:
+            array = np.asarray(x)
+    except (ValueError, TypeError, NotImplementedError) as error:  # ragged lists; sparse tensors, or without data
+        raise ValueError(f"{name}: not an array: {error}") from error
+    dtype = _name(array.dtype)
+    if dtype == "bfloat16":  # the ml_dtypes package
+        return array.view(np.uint16), dtype
+    return array, dtype
 
 
 @cache
@@ -77,7 +80,7 @@ def _check_shape(x: NDArray[Any], name: str, axes: str) -> None:
 
 def integers(x: object, name: str, axes: str = "(b,)") -> NDArray[np.int64]:
     """Ids or labels: integers of any size, as int64 of shape ``axes``."""
-    array, dtype = to_numpy(x)
+    array, dtype = to_numpy(x, name)
     if array.dtype is _INT64 and array.ndim == 1 and ",)" in axes:  # as nearly always, in every training step
         return _exact(array, _INT64)
     _check_shape(array, name, axes)
@@ -102,7 +105,7 @@ def distinct(x: object, name: str, n: int) -> NDArray[np.int64]:
 
 def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any]:
     """Logits or probabilities of shape ``axes`` in float16, bfloat16 (as uint16), float32 or float64."""
-    array, dtype = to_numpy(x)
+    array, dtype = to_numpy(x, name)
     _check_shape(array, name, axes)
     if dtype == "bfloat16":
         return _exact(array, _UINT16)
@@ -113,7 +116,7 @@ def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any
 
 def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]:
     """A boolean matrix of shape ``axes``."""
-    array, dtype = to_numpy(x)
+    array, dtype = to_numpy(x, name)
     _check_shape(array, name, axes)
     if dtype != "bool" and array.size:
         raise TypeError(f"{name}: expected bool, got {dtype}; compare first, for instance {name} > 0")
@@ -122,7 +125,7 @@ def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]
 
 def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     """Real numbers of any precision, as float64 of shape ``axes``. NaN is left to the core."""
-    array, dtype = to_numpy(x)
+    array, dtype = to_numpy(x, name)
     if dtype == "bfloat16":
         array = (array.astype(np.uint32) << 16).view(np.float32)
     _check_shape(array, name, axes)
@@ -133,16 +136,34 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
 
 def scores(x: object, name: str) -> NDArray[np.float64] | NDArray[np.float32]:
     """Real numbers of shape (n,): float32 as it is, all others as float64."""
-    array, dtype = to_numpy(x)
+    array, dtype = to_numpy(x, name)
     if dtype != "float32":
         return vector_f64(x, name)
     _check_shape(array, name, "(n,)")
     return _exact(array, _LOGITS[dtype])
 
 
+def groups(x: object, name: str, axes: str = "(n,)") -> tuple[NDArray[np.int64], int]:
+    """Numbers or strings of shape ``axes`` as 0, 1, .. in their order, and how many different ones there are."""
+    array, dtype = to_numpy(x, name)
+    _check_shape(array, name, axes)
+    if array.dtype.kind not in "biufSU":
+        raise TypeError(f"{name}: expected numbers or strings, got {dtype}")
+    names, group = np.unique(array, return_inverse=True)
+    return _exact(group, _INT64), len(names)
+
+
+def integer(x: object, name: str) -> int:
+    """An integer of any integer type."""
+    try:
+        return operator.index(x)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(x).__name__}") from None
+
+
 def count(x: object, name: str, least: int = 1, most: int = sys.maxsize) -> int:
     """An integer from ``least`` to ``most``."""
-    value = operator.index(x)  # type: ignore[arg-type]
+    value = integer(x, name)
     if value < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}")
     if value > most:
@@ -152,7 +173,7 @@ def count(x: object, name: str, least: int = 1, most: int = sys.maxsize) -> int:
 
 def seed(x: object) -> int:
     """A seed: an integer from 0 to 2^64 - 1."""
-    value = operator.index(x)  # type: ignore[arg-type]
+    value = integer(x, "seed")
     if not 0 <= value < 2**64:
         raise ValueError(f"seed: expected 0 to 2^64 - 1, got {value}")
     return value
@@ -173,7 +194,7 @@ def threads(n_threads: int | None, work: int = _SERIAL) -> int:
         work: How many values the call works on. With None as ``n_threads``, too few for a second thread mean 1.
     """
     if n_threads is not None:
-        count = operator.index(n_threads)
+        count = integer(n_threads, "n_threads")
         if not 1 <= count <= _MOST_THREADS:
             raise ValueError(f"n_threads: expected 1 to {_MOST_THREADS}, got {count}")
         return count

@@ -129,7 +129,9 @@ class LearningEvents:
 
     def _queue(self, ids: Any, logits: Any, labels: Any, epoch: int | None) -> None:
         """Keeps a batch on the device. Copies, because the loop may reuse or change its buffers."""
-        pending = _Pending(_arrays.copied(ids), _arrays.copied(logits), _arrays.copied(labels), epoch)
+        pending = _Pending(
+            _arrays.copied(ids, "ids"), _arrays.copied(logits, "logits"), _arrays.copied(labels, "labels"), epoch
+        )
         self._pending.append(pending)
         self._pending_bytes += pending.bytes
         if self._pending_bytes > _PENDING_BYTES:

@@ -28,6 +28,7 @@ def strata(score: ArrayLike, k: int, *, by: ArrayLike | None = None, n_threads: 
 
     Raises:
         ValueError: NaN (names the first), k out of range, `by` of another length.
+        TypeError: scores that are not real, groups that are neither numbers nor strings.
 
     O(n) time for up to 17 strata, and n bytes beside the result; for more strata, a sort of 16 n bytes. With `by`, 16 n
     bytes more.
@@ -39,8 +40,7 @@ def strata(score: ArrayLike, k: int, *, by: ArrayLike | None = None, n_threads: 
     x, threads = _arrays.scores(score, "score"), _arrays.threads(n_threads)
     if by is None:
         return _core.strata(x, _arrays.count(k, "k"), threads)
-    names, group = np.unique(_arrays.to_numpy(by)[0], return_inverse=True)
-    return _core.strata_within(x, group.astype(np.int64, copy=False), len(names), _arrays.count(k, "k"), threads)
+    return _core.strata_within(x, *_arrays.groups(by, "by"), _arrays.count(k, "k"), threads)
 
 
 def argsort(score: ArrayLike, *, n_threads: int | None = None) -> Ids:

@@ -265,7 +265,8 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
         >>> print(t_interval([0.95, 0.96, 0.97]))
         0.960 [0.935, 0.985]
     """
-    x, n = _some(values), np.size(values)
+    x = _some(values)
+    n = len(x)
     half = t_quantile(_level(level), n - 1) * float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     mean = float(x.mean())
     return Estimate(mean, mean - half, mean + half, n)

@@ -19,7 +19,7 @@ def bits(values: ArrayLike, name: str, n: int) -> NDArray[np.uint8]:
         TypeError: They are not bool.
         ValueError: They are not ``n``.
     """
-    array, dtype = _arrays.to_numpy(values)
+    array, dtype = _arrays.to_numpy(values, name)
     if dtype != "bool":
         raise TypeError(f"{name}: expected bool, got {dtype}")
     if array.shape != (n,):
@@ -58,7 +58,7 @@ def softmax(values: ArrayLike, n: int) -> NDArray[np.float16]:
 
 
 def _floating(values: ArrayLike, name: str, n: int, dimensions: int) -> NDArray[Any]:
-    array, dtype = _arrays.to_numpy(values)
+    array, dtype = _arrays.to_numpy(values, name)
     if dtype == "bfloat16":
         array = (array.astype(np.uint32) << 16).view(np.float32)
     if array.dtype.kind != "f":

@@ -211,7 +211,7 @@ class ForgetSet:
             ForgetSet(2 of 5 examples: all 2)
         """
         y = _arrays.integers(labels, "labels", "(n,)")
-        wanted = np.unique(_arrays.integers(np.atleast_1d(np.asarray(classes)), "classes"))
+        wanted = np.unique(_arrays.integers(np.atleast_1d(_arrays.to_numpy(classes, "classes")[0]), "classes"))
         if len(unknown := np.setdiff1d(wanted, y)):
             known = ", ".join(map(str, np.unique(y)))
             raise ValueError(f"classes: no example has label {unknown[0]}; known are {known}")
