@@ -15,8 +15,8 @@ pub mod lira;
 pub mod rmia;
 pub mod roc;
 
-/// Examples of one piece of work: with them the running sums of a kernel stay in the first-level cache.
-const WIDTH: usize = 128;
+/// Examples of one piece of work: the running sums of a kernel stay in the cache, and rows are read by the kilobyte.
+const WIDTH: usize = 256;
 
 /// No φ is larger: the square of a difference must fit into an f64.
 pub const LARGEST: f64 = 1e150;

@@ -37,23 +37,28 @@ pub fn klom(
         return Err(Error::Bins { most: MOST_BINS, got: bins });
     }
     let sides = [unlearned, oracle];
+    let shares = sides.map(|phi| shares(phi.models, bins, smoothing));
     let blocks = threads.map_chunks(unlearned.n, WIDTH, |examples| {
         let ranges = simd::dispatch(Ranges { sides, examples: examples.clone() })?;
         let counts = sides.map(|phi| simd::dispatch(Count { phi, examples: examples.clone(), ranges: &ranges, bins }));
-        let of = |side: usize, k: usize| &counts[side][k * bins..][..bins];
-        Ok((0..examples.len()).map(|k| divergence(of(0, k), of(1, k), smoothing)).collect::<Vec<_>>())
+        let [unlearned, oracle] = counts.each_ref().map(|counts| counts.chunks_exact(bins));
+        Ok(unlearned.zip(oracle).map(|(p, q)| divergence(p, q, &shares)).collect::<Vec<_>>())
     });
     let blocks = blocks.into_iter().collect::<Result<Vec<_>, usize>>().map_err(|side| sides[side].refused())?;
     Ok(blocks.concat())
 }
 
-/// Σ p ln(p / q)
-fn divergence(p: &[u32], q: &[u32], smoothing: f64) -> f64 {
-    let scale = 1.0 + smoothing * p.len() as f64;
-    let total = |counts: &[u32]| counts.iter().map(|&c| f64::from(c)).sum::<f64>();
-    let (of_p, of_q) = (total(p), total(q));
-    let share = |count: u32, total: f64| (f64::from(count) / total + smoothing) / scale;
-    p.iter().zip(q).map(|(&p, &q)| (share(p, of_p), share(q, of_q))).map(|(p, q)| p * (p / q).ln()).sum()
+/// The smoothed share of a bin that holds 0, 1, .. of the models, and its logarithm: there are no others.
+fn shares(models: usize, bins: usize, smoothing: f64) -> Vec<(f64, f64)> {
+    let scale = 1.0 + smoothing * bins as f64;
+    let share = |count: usize| (count as f64 / models as f64 + smoothing) / scale;
+    (0..=models).map(share).map(|share| (share, share.ln())).collect()
+}
+
+/// Σ p (ln p - ln q), not below 0 by rounding.
+fn divergence(p: &[u32], q: &[u32], shares: &[Vec<(f64, f64)>; 2]) -> f64 {
+    let shares = p.iter().zip(q).map(|(&p, &q)| (shares[0][p as usize], shares[1][q as usize]));
+    shares.map(|((p, ln_p), (_, ln_q))| p * (ln_p - ln_q)).sum::<f64>().max(0.0)
 }
 
 /// The smallest and largest φ of each example.
@@ -103,18 +108,19 @@ impl Kernel for Count<'_> {
     fn run(self) -> Vec<u32> {
         let Self { phi, examples, ranges: [low, high], bins } = self;
         let mut counts = vec![0; examples.len() * bins];
-        let mut step = [0.0; WIDTH];
+        let (mut step, mut per_step) = ([0.0; WIDTH], [0.0; WIDTH]);
         for k in 0..WIDTH {
             step[k] = (high[k] - low[k]) / bins as f64;
+            per_step[k] = (1.0 / step[k]).min(f64::MAX); // if there is but one value, any bin will do
         }
         let (mut x, mut bin) = ([0.0; WIDTH], [0_u32; WIDTH]);
         for model in 0..phi.models {
             phi.read(model, &examples, &mut x);
             for k in 0..WIDTH {
                 let last = bins as f64 - 1.0;
-                let guess = ((x[k] - low[k]) / step[k]).floor(); // NaN if there is but one value
+                let guess = ((x[k] - low[k]) * per_step[k]).floor();
                 let guess = if guess < last { guess } else { last };
-                // The quotient is rounded: the edges, low + bin * step, have the last word.
+                // The guess is rounded: the edges, low + bin * step, have the last word.
                 let down = if x[k] < low[k] + guess * step[k] { 1.0 } else { 0.0 };
                 let up = if guess < last && x[k] >= low[k] + (guess + 1.0) * step[k] { 1.0 } else { 0.0 };
                 bin[k] = (guess - down + up) as u32;
