@@ -16,13 +16,17 @@ PACKAGES = ("unmemorize", "numpy", "torch", "scipy", "scikit-learn", "aum", "tra
 LEVELS = ("scalar", "avx2", "avx512")
 HANDICAPS = ("OPENBLAS_", "OMP_", "MKL_", "GOTO_")  # settings that would make peers slower than they are
 
+KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""glibc keeps freed memory, as it does in a process that has run for a while: else each temporary of a block that plain
+NumPy or torch works on is given back and taken again, a page fault at a time."""
+
 BENCH = ("cargo", "bench", "--quiet", "--locked", "--bench", "machine")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a measurement: no setting of BLAS or OpenMP is inherited."""
+    """The environment of a measurement: no setting of BLAS or OpenMP is inherited, and freed memory is kept."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(HANDICAPS)}
-    return {**inherited, **more}
+    return {**inherited, **KEPT, **more}
 
 
 def narrower() -> list[str]:
@@ -58,7 +62,7 @@ def cpu() -> str:
 
 
 def limits() -> dict[str, float]:
-    """Bytes copied (read and written) and words ANDed and counted in the first cache, a second, on all threads."""
+    """Bytes copied (read and written) and words counted in the first cache, a second, on all threads."""
     with tempfile.TemporaryDirectory() as home:
         subprocess.run(BENCH, env=environment(CRITERION_HOME=home), check=True, stdout=subprocess.DEVNULL)
         found = Path(home) / "machine"

@@ -77,7 +77,7 @@ def about(records: dict[str, Record], machine: dict[str, Any]) -> str:
     return f"""{machine["cpu"]}, {machine["threads"]} threads, {machine["simd"]}; {machine["system"]}; {versions};
 BLAS: {", ".join(machine["blas"])}. Measured {" and ".join(dates)}, inputs from seed {", ".join(seeds)}.
 Limits by `cargo bench --bench machine`, all threads: {copy:.1f} GB/s copied (read and written), {words:.1f} 10⁹ words/s
-ANDed and counted."""
+counted."""
 
 
 def against(records: dict[str, Record]) -> str:
