@@ -242,7 +242,20 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_bench_says_what_recording_costs() -> None:
+    said = works("bench", "--side", 8, "--batch", 8, "--examples", 100, "--blocks", 2)
+    assert "convnet, C = 10, batch 8" in said
+    assert "of a step" in said
+
+
+def test_a_study_of_ones_own_scores_needs_the_name_of_a_column(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("source_id,score\n0,1\n")
+    given = ("score", *DIGITS, "--study", "--scores", tmp_path / "own.csv", "--out", tmp_path / "s")
+    assert "--target names a column" in wrong_use(*given)
+    assert "no column 'x'; it has source_id, score" in wrong_use(*given, "--target", "x")
+
+
 def test_help_names_every_command() -> None:
     said = works("--help")
-    for command in ("demo", "train", "score", "forget-set", "unlearn", "evaluate", "report"):
+    for command in ("bench", "demo", "train", "score", "forget-set", "unlearn", "evaluate", "report"):
         assert command in said
