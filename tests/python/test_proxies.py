@@ -312,6 +312,78 @@ def test_cost_counts_passes_of_the_innermost_block(name, options, forwards, back
     assert outer.seconds >= cost.seconds
 
 
+# --- killed, and gone on with
+
+KILLED = [
+    ("confidence_now", {}, 4),
+    ("loss_curvature", {}, 3),
+    ("loss_curvature", {"method": "rademacher", "draws": 2}, 4),
+    ("sharpness_gap", {}, 5),
+    ("holdout_retraining", {"lr": 0.5}, 3),  # in the fine-tuning
+    ("holdout_retraining", {"lr": 0.5}, 7),  # while it waits for an improvement
+    ("holdout_retraining", {"lr": 0.5, "epochs": 2}, 5),  # in the pass after it
+]
+
+
+def digits_and_model(seed=0):
+    digits = load("digits", noise=0.05)
+    few = replace(digits, train=digits.train.take(range(40)), val=digits.val.take(range(24)))
+    return few, models.build("convnet", digits, seed=seed)
+
+
+@pytest.mark.parametrize(("name", "options", "at"), KILLED)
+def test_a_proxy_that_was_killed_goes_on_with_the_same_bits(name, options, at, monkeypatch, tmp_path):
+    few, model = digits_and_model()
+    ctx = context(seed=5, batch_size=8, run_dir=tmp_path / "run", save_every=0)
+    with Cost() as whole:
+        undisturbed = PROXIES[name](model, few, replace(ctx, run_dir=None), **options)
+    rounds = Context.epochs
+    begun = []
+
+    def kill(self, *arguments, **keywords):
+        for number in rounds(self, *arguments, **keywords):
+            begun.append(number)
+            if len(begun) == at:
+                raise KeyboardInterrupt
+            yield number
+
+    monkeypatch.setattr(Context, "epochs", kill)
+    with Cost() as before, pytest.raises(KeyboardInterrupt):
+        PROXIES[name](model, few, ctx, **options)
+    with Cost() as after:
+        resumed = PROXIES[name](model, few, ctx, **options)
+    np.testing.assert_array_equal(resumed, undisturbed)
+    assert 0 < before.forwards < whole.forwards
+    assert before.forwards + after.forwards == whole.forwards  # nothing was done twice
+    with Cost() as again:
+        np.testing.assert_array_equal(PROXIES[name](model, few, ctx, **options), undisturbed)
+    assert again.forwards == 0
+
+
+@pytest.mark.parametrize("name", [name for name in PROXIES if name != "cumulative_gradient"])
+def test_what_is_kept_of_another_model_is_refused(name, tmp_path):
+    few, model = digits_and_model()
+    ctx = context(run_dir=tmp_path)
+    known = PROXIES[name](model, few, ctx)
+    message = rf"{name}\.safetensors: is of {name} [0-9a-f]{{16}}, this one is [0-9a-f]{{16}} \(another model"
+    for other, of, where in [
+        (digits_and_model(seed=1)[1], few, ctx),
+        (model, replace(few, train=few.train.take(range(1, 40)), true_labels=None), ctx),
+        (model, few, replace(ctx, seed=1)),
+    ]:
+        with pytest.raises(FileExistsError, match=message):
+            PROXIES[name](other, of, where)
+    np.testing.assert_array_equal(PROXIES[name](model, few, ctx), known)
+
+
+def test_snapshots_of_a_training_are_kept_apart(tmp_path):
+    few, model = digits_and_model()
+    snapshots, ctx = [model, digits_and_model(seed=1)[1]], context(run_dir=tmp_path)
+    found = proxies.along_training(proxies.loss_curvature, snapshots, few, ctx)
+    np.testing.assert_array_equal(proxies.along_training(proxies.loss_curvature, snapshots, few, ctx), found)
+    assert {path.parent.name for path in tmp_path.glob("*/*.safetensors")} == {"snapshot-0", "snapshot-1"}
+
+
 # --- bad input
 
 

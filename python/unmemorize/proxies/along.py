@@ -1,6 +1,8 @@
 """A proxy of a model at several stages of its training."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ def along_training(
         proxy: one of `PROXIES` that reads a model: `loss_curvature`, `confidence_now`, ...
         snapshots: the model after some epochs; a generator may load one checkpoint after another.
         data: the data set.
-        ctx: device, precision, seed.
+        ctx: device, precision, seed; with `run_dir` each snapshot has a folder of its own there.
         options: further arguments of the proxy.
 
     Returns:
@@ -40,7 +42,8 @@ def along_training(
     """
     total, count = np.zeros(len(data.train)), 0
     for model in snapshots:
-        total += proxy(model, data, ctx, **options)
+        folder = Path(ctx.run_dir) / f"snapshot-{count}" if ctx.run_dir is not None else None
+        total += proxy(model, data, replace(ctx, run_dir=folder), **options)
         count += 1
     if not count:
         raise ValueError("snapshots: expected at least 1 model, got 0")

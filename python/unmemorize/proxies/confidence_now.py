@@ -2,11 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from unmemorize.data import Data
+from unmemorize.data import Data, Examples
 from unmemorize.proxies.cost import spend
 from unmemorize.proxies.inputs import ready, still
+from unmemorize.proxies.passes import Pass
 from unmemorize.train import Context
 
 
@@ -19,7 +20,7 @@ def confidence_now(model: nn.Module, data: Data, ctx: Context) -> NDArray[np.flo
     Args:
         model: a classifier trained on `data.train`; it is not changed.
         data: the data set.
-        ctx: device and precision.
+        ctx: device, precision and batch size; with `run_dir` a pass that was killed goes on.
 
     Returns:
         float64 (n,), in [-1, 0]; higher = more memorized.
@@ -27,6 +28,7 @@ def confidence_now(model: nn.Module, data: Data, ctx: Context) -> NDArray[np.flo
     Raises:
         TypeError: labels that are not class indices.
         ValueError: no training examples, or a label that the network has no output for.
+        FileExistsError: `ctx.run_dir` holds this proxy of another model, data set, argument or seed.
 
     Example:
         >>> from unmemorize import data, models
@@ -34,9 +36,13 @@ def confidence_now(model: nn.Module, data: Data, ctx: Context) -> NDArray[np.flo
         >>> confidence_now(models.build("convnet", digits), digits, Context(device="cpu")).shape
         (1295,)
     """
+    ctx = ctx.seeded(ctx.seed)  # random numbers that start from the seed
     model = still(model, ctx)
     train = ready(data, model, ctx).train
-    probs = ctx.logits(model, train).double().softmax(1)
-    spend(forwards=len(train))
-    score: NDArray[np.float64] = -probs.gather(1, train.labels[:, None]).squeeze(1).cpu().numpy()
-    return score
+
+    def confidence(batch: Examples) -> Tensor:
+        probs = ctx.logits(model, batch).double().softmax(1)
+        spend(forwards=len(batch))
+        return -probs.gather(1, batch.labels[:, None]).squeeze(1)
+
+    return Pass("confidence_now", model, train, ctx).scores(confidence)

@@ -13,7 +13,9 @@ from torch.nn.functional import log_softmax
 from unmemorize.data import Data, Examples
 from unmemorize.proxies.cost import spend
 from unmemorize.proxies.inputs import ready, still
+from unmemorize.proxies.passes import Pass
 from unmemorize.train import Context
+from unmemorize.train.resume import Resume
 
 Holdout = Literal["val", "test"]
 PATIENCE = 4  # epochs without improvement after which training stops
@@ -32,7 +34,8 @@ def holdout_retraining(
     Args:
         model: a classifier trained on `data.train`; it is not changed.
         data: the data set.
-        ctx: device, precision, batch size, seed of the order of the held-out examples.
+        ctx: device, precision, batch size, seed of the order of the held-out examples; with `run_dir` what was killed
+            goes on.
         lr: published are 0.1 with at most 30 epochs, or 0.001 with at most 500.
         epochs: the most passes over the held-out examples.
         holdout: "val", or "test", which spends the test set: what is measured on it afterwards is no longer held out.
@@ -44,6 +47,7 @@ def holdout_retraining(
         TypeError: labels that are not class indices.
         ValueError: unknown holdout, lr or epochs out of range, no examples, or a label that the network has no output
             for.
+        FileExistsError: `ctx.run_dir` holds this proxy of another model, data set, argument or seed.
         DivergedError: the loss is not finite.
 
     Warns:
@@ -69,10 +73,15 @@ def holdout_retraining(
     ctx = ctx.seeded(ctx.seed)  # random numbers that start from the seed
     before = still(model, ctx)
     data = ready(data, before, ctx)
-    after = copy.deepcopy(before).requires_grad_()
-    _fine_tune(after, data.parts[holdout], lr, epochs, ctx)
-    spend(forwards=2 * len(data.train))
-    return symmetric_kl(ctx.logits(before, data.train), ctx.logits(after, data.train)).cpu().numpy()
+    held_out, after = data.parts[holdout], copy.deepcopy(before).requires_grad_()
+    through = Pass("holdout_retraining", before, data.train, ctx, held_out=held_out, lr=lr, epochs=epochs)
+    _fine_tune(after, held_out, lr, epochs, ctx, through.identity)
+
+    def divergence(batch: Examples) -> Tensor:
+        spend(forwards=2 * len(batch))
+        return symmetric_kl(ctx.logits(before, batch), ctx.logits(after, batch))
+
+    return through.scores(divergence)
 
 
 def symmetric_kl(logits: Tensor, other: Tensor) -> Tensor:
@@ -81,10 +90,14 @@ def symmetric_kl(logits: Tensor, other: Tensor) -> Tensor:
     return 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1)
 
 
-def _fine_tune(model: nn.Module, held_out: Examples, lr: float, epochs: int, ctx: Context) -> None:
+def _fine_tune(model: nn.Module, held_out: Examples, lr: float, epochs: int, ctx: Context, identity: str) -> None:
     optimizer = ctx.sgd(model, lr=lr)
-    best, since = math.inf, 0
-    for _ in ctx.epochs(epochs, "holdout retraining"):
+    saved = Resume(ctx, model, optimizer, None, identity) if ctx.run_dir is not None else None
+    start = saved.load() if saved else 0
+    best, since = saved.notes if saved and start else (math.inf, 0)
+    for epoch in ctx.epochs(epochs, "holdout retraining", start=start):
+        if since == PATIENCE:
+            break
         total = 0.0
         for batch in ctx.batches(held_out):
             loss = ctx.loss(model, batch)
@@ -92,5 +105,7 @@ def _fine_tune(model: nn.Module, held_out: Examples, lr: float, epochs: int, ctx
             total += float(loss.detach()) * len(batch)
         spend(forwards=len(held_out), backwards=len(held_out))
         best, since = (total, 0) if total < best else (best, since + 1)
-        if since == PATIENCE:
-            break
+        if saved:
+            ctx.check()  # what did not stay finite must not be gone on from
+            saved.notes = best, since
+            saved.save(epoch + 1, last=since == PATIENCE or epoch + 1 == epochs)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from unmemorize.data import Data
+from unmemorize.data import Data, Examples
 from unmemorize.proxies.cost import spend
 from unmemorize.proxies.inputs import ready, still
+from unmemorize.proxies.passes import Pass
 from unmemorize.train import Context
 
 Method = Literal["sign", "rademacher"]
@@ -34,7 +35,8 @@ def loss_curvature(
     Args:
         model: a classifier trained on `data.train`; it is not changed. In eval mode it must treat each image alone.
         data: the data set.
-        ctx: device, seed of the draws, and batch size, which says how they are dealt to the examples.
+        ctx: device, seed of the draws, and batch size, which says how they are dealt to the examples; with `run_dir` a
+            pass that was killed goes on.
         method: "sign" or "rademacher".
         h: length of the step, in the units of the images as the model gets them; None: 0.01 for sign, 0.001 for
             rademacher. Those were published for images in [0, 1]; on images that are divided by their standard
@@ -48,6 +50,7 @@ def loss_curvature(
         TypeError: labels that are not class indices.
         ValueError: unknown method, h or draws out of range, no training examples, or a label that the network has no
             output for.
+        FileExistsError: `ctx.run_dir` holds this proxy of another model, data set, argument or seed.
 
     Source: "sign": Moosavi-Dezfooli et al. 2019, arXiv 1811.09716, as in arXiv 2410.16516; "rademacher": Garg et al.
         2023, arXiv 2307.05831.
@@ -72,15 +75,16 @@ def loss_curvature(
         return losses.sum()  # no image has a part in another's loss
 
     gradient = torch.func.grad(loss)
-    parts, steps = [], -(-len(train) // ctx.batch_size)
-    for _, batch in zip(ctx.epochs(steps, "loss curvature"), ctx.batches(train, shuffle=False), strict=True):
+
+    def curvature(batch: Examples) -> Tensor:
         x, y = batch.images, batch.labels
         here = gradient(x, y)
         moves = [_along(here)] if method == "sign" else _signs(x, draws, ctx)
         turns = [(gradient(x + h * move, y) - here).flatten(1).norm(dim=1) for move in moves]
         spend(forwards=(1 + len(moves)) * len(x), backwards=(1 + len(moves)) * len(x))
-        parts.append(torch.stack(turns).double().mean(0))
-    return torch.cat(parts).cpu().numpy()
+        return torch.stack(turns).double().mean(0)
+
+    return Pass("loss_curvature", model, train, ctx, method=method, h=h, draws=draws).scores(curvature)
 
 
 def _along(gradient: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
-from unmemorize.data import Data
+from unmemorize.data import Data, Examples
 from unmemorize.proxies.cost import spend
 from unmemorize.proxies.inputs import ready, still
+from unmemorize.proxies.passes import Pass
 from unmemorize.train import Context
 
 GRADIENT_BYTES = 1 << 30  # of gradients that are held at a time
@@ -28,7 +29,7 @@ def sharpness_gap(model: nn.Module, data: Data, ctx: Context, *, rho: float = 0.
     Args:
         model: a classifier trained on `data.train`; it is not changed. In eval mode it must treat each image alone.
         data: the data set.
-        ctx: device and batch size.
+        ctx: device and batch size; with `run_dir` a pass that was killed goes on.
         rho: length of the step in the space of all weights; 0.05 is the usual one of sharpness-aware minimization.
 
     Returns:
@@ -37,6 +38,7 @@ def sharpness_gap(model: nn.Module, data: Data, ctx: Context, *, rho: float = 0.
     Raises:
         TypeError: labels that are not class indices.
         ValueError: rho not above 0, no training examples, or a label that the network has no output for.
+        FileExistsError: `ctx.run_dir` holds this proxy of another model, data set, argument or seed.
 
     Source: the step: Foret et al. 2021, arXiv 2010.01412; one for each example: this project.
 
@@ -65,8 +67,10 @@ def sharpness_gap(model: nn.Module, data: Data, ctx: Context, *, rho: float = 0.
         return loss(up, image, label) - loss(weights, image, label)
 
     at_once = max(1, GRADIENT_BYTES // (4 * sum(weight.numel() for weight in weights.values())))
-    parts, steps = [], -(-len(train) // ctx.batch_size)
-    for _, batch in zip(ctx.epochs(steps, "sharpness gap"), ctx.batches(train, shuffle=False), strict=True):
-        parts.append(vmap(gap, chunk_size=at_once)(batch.images, batch.labels))
+
+    def gaps(batch: Examples) -> Tensor:
         spend(forwards=2 * len(batch), backwards=len(batch))
-    return torch.cat(parts).double().cpu().numpy()
+        found: Tensor = vmap(gap, chunk_size=at_once)(batch.images, batch.labels)
+        return found
+
+    return Pass("sharpness_gap", model, train, ctx, rho=rho).scores(gaps)

@@ -1,8 +1,10 @@
 """Where a training stopped, so that one that was killed goes on with the same bits."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,7 @@ class Resume:
         self._ctx, self._model, self._optimizer, self._events = ctx, model, optimizer, events
         self._folder = Path(ctx.run_dir) / f"fit-{identity[:16]}"
         self._saved = monotonic()
+        self.notes: Any = None  # what else the loop knows between epochs, as JSON can hold it
 
     def load(self) -> int:
         """Bring model, optimizer, events and random state to where they were; the number of epochs already done.
@@ -57,6 +60,7 @@ class Resume:
         self._model.load_state_dict(_under(tensors, "model/"))
         self._load_optimizer(_under(tensors, "optimizer/"))
         self._ctx.generator.set_state(tensors["generator"])
+        self.notes = meta.get("notes")
         return epoch
 
     def save(self, epoch: int, *, last: bool) -> None:
@@ -68,7 +72,8 @@ class Resume:
             self._events.save(self._events_of(epoch))
         model = {f"model/{key}": value for key, value in self._model.state_dict().items()}
         generator = {"generator": self._ctx.generator.get_state()}
-        write_tensors(self._folder / STATE, {**model, **self._optimizer_tensors(), **generator}, {"epoch": epoch})
+        meta: dict[str, object] = {"epoch": epoch, "notes": self.notes}
+        write_tensors(self._folder / STATE, {**model, **self._optimizer_tensors(), **generator}, meta)
         for path in self._folder.glob("events-*"):
             if path != self._events_of(epoch):
                 path.unlink()
@@ -97,9 +102,14 @@ class Resume:
 def identity(model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context, events: Recorder | None) -> str:
     """SHA-256 over all that the result of a training follows from."""
     recorded = (type(events).__name__, events.mode) if events is not None else None
-    digest = hashlib.sha256(f"{recipe.hash} {ctx.dtype} {recorded}".encode())
     given = (examples.images, examples.labels, examples.ids, ctx.generator.get_state())
-    for tensor in (*given, *model.state_dict().values()):
+    return fingerprint(f"{recipe.hash} {ctx.dtype} {recorded}", (*given, *model.state_dict().values()))
+
+
+def fingerprint(text: str, tensors: Iterable[Tensor]) -> str:
+    """SHA-256 over a text, and type, shape and content of tensors."""
+    digest = hashlib.sha256(text.encode())
+    for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
