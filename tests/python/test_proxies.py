@@ -320,7 +320,7 @@ KILLED = [
     ("loss_curvature", {"method": "rademacher", "draws": 2}, 4),
     ("sharpness_gap", {}, 5),
     ("holdout_retraining", {"lr": 0.5}, 3),  # in the fine-tuning
-    ("holdout_retraining", {"lr": 0.5}, 7),  # while it waits for an improvement
+    ("holdout_retraining", {"lr": 0.5}, 16),  # after two epochs without improvement
     ("holdout_retraining", {"lr": 0.5, "epochs": 2}, 5),  # in the pass after it
 ]
 
