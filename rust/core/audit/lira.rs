@@ -59,7 +59,8 @@ pub fn lira(
 
 /// U-LiRA: `LiRA`'s ratio between models that unlearned an example and models that never saw it.
 ///
-/// Every model is scored by Gaussians that were fitted without it. `unlearned` and `never` say which models count for
+/// Every model is scored by Gaussians that were fitted without it: it is taken out of the sums, so where it alone makes up
+/// nearly all of a variance, what is left of that has lost as many digits. `unlearned` and `never` say which models count for
 /// which example (None: all). Returns the scores of the models of each side, row by row; NaN where a model does not
 /// count, or without it too few are left.
 ///
@@ -188,7 +189,7 @@ impl Gaussians {
         }
         let (mean, rest) = self.rest(i, x);
         let (squares, freedom) = pooled.unwrap_or_else(|| (left(squares[i], rest), count[i] - 2.0));
-        Gaussian::new(mean, squares / freedom)
+        Gaussian::new(mean, if freedom > 0.0 { squares / freedom } else { f64::NAN })
     }
 }
 
