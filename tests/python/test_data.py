@@ -58,7 +58,7 @@ def test_images_are_those_of_scikit_learn_normalised(digits):
 
     raw = torch.tensor(load_digits().images[digits.train.source_ids], dtype=torch.float32)
     flat = digits.train.images
-    assert torch.corrcoef(torch.stack([raw.flatten(), flat.flatten()]))[0, 1] > 1 - 1e-6
+    assert torch.corrcoef(torch.stack([raw.flatten(), flat.flatten()]).double())[0, 1] > 1 - 1e-6
     assert abs(float(flat.mean())) < 1e-4
     assert float(flat.std()) == pytest.approx(1, abs=1e-3)
 
