@@ -33,7 +33,10 @@ def epochs(random: np.random.Generator, n: int, classes: int, batch: int) -> Epo
     for _ in range(2):
         ids = random.permutation(n)
         logits = random.standard_normal((n, classes), dtype=np.float32) * 2
-        logits[np.arange(n), labels[ids]] += random.standard_normal(n, dtype=np.float32) * 3 + 3
+        own = (np.arange(n), labels[ids])
+        logits[own] += random.standard_normal(n, dtype=np.float32) * 3 + 3
+        tied = (logits == logits[own][:, None]).sum(1) > 1  # where argmax and the sign of the margin may differ
+        logits[own] -= tied
         parts = [slice(i, i + batch) for i in range(0, n, batch)]
         found += [tuple(torch.from_numpy(x[p]) for x in (ids, logits, labels[ids])) for p in parts]
     return Epochs(n, found)
