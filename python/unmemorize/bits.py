@@ -87,6 +87,16 @@ class BitMatrix:
         """
         return cls(_core.BitMatrix.load(path))
 
+    def __or__(self, other: Self) -> Self:
+        """Where either matrix is True.
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        if self.shape != other.shape:
+            raise ValueError(f"other: expected shape {self.shape}, got {other.shape}")
+        return self.from_packed(self.packed() | other.packed(), self.shape[1])
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BitMatrix) and self.core == other.core
 

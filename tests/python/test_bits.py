@@ -76,6 +76,12 @@ def test_save_and_load(tmp_path):
         BitMatrix.load(tmp_path / "missing")
 
 
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 200])
+def test_either_of_two_matrices(n):
+    one, two = (np.random.default_rng(seed).random((3, n)) < 0.5 for seed in (0, 1))
+    assert BitMatrix.pack(one) | BitMatrix.pack(two) == BitMatrix.pack(one | two)
+
+
 def test_equality_needs_the_same_shape_and_bits():
     values = np.eye(3, dtype=bool)
     assert BitMatrix.pack(values) == BitMatrix.pack(values)
@@ -99,6 +105,11 @@ def test_equality_needs_the_same_shape_and_bits():
             "bits beyond the last of 3 columns",
         ),
         (lambda: BitMatrix.from_packed(np.zeros((1, 1)), 3), ValueError, "packed: expected uint8"),
+        (
+            lambda: BitMatrix.pack(np.ones((1, 2), bool)) | BitMatrix.pack(np.ones((2, 1), bool)),
+            ValueError,
+            r"other: expected shape \(1, 2\), got \(2, 1\)",
+        ),
     ],
 )
 def test_bad_input_is_named(call, error, message):

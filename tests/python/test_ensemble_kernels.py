@@ -173,6 +173,16 @@ def test_reliability_predicts_the_agreement_with_another_ensemble():
     assert reliability(member, correct, splits=30, seed=1) != found
 
 
+def test_reliability_of_the_c_score_predicts_its_agreement_with_another_ensemble():
+    (member, correct), (other, right) = _planted(), _planted(seed=1)
+    found = reliability(~member, correct, of="c_score", splits=30)  # now those that are left out differ by example
+    agreement = reference.spearman(c_score(~member, correct), c_score(~other, right))
+    assert found.value > 0.95
+    assert abs(found.value - agreement) < 0.02
+    flat = reliability(member, correct | ~member, of="c_score")
+    assert np.isnan(flat.value), "every score is 1"
+
+
 def test_reliability_leaves_out_what_has_no_estimate():
     member, correct = _planted()
     member[:, :50] = True
@@ -235,6 +245,8 @@ PROBS = np.full((4, 3, 2), 0.5)
         (lambda: influence_topk(FOUR, FOUR, 0), ValueError, "k: expected at least 1, got 0"),
         (lambda: influence_topk(FOUR, FOUR, 1.5), TypeError, "integer"),
         (lambda: reliability(FOUR[:3], FOUR[:3]), ValueError, "needs at least 4 models, got 3"),
+        (lambda: reliability(FOUR, FOUR, of="loss"), ValueError, "no score 'loss'; known are memorization, c_score"),
+        (lambda: reliability(FOUR, FOUR[:, :1], of="c_score"), ValueError, r"expected shape \(4, .*, got \(4, 1\)"),
         (lambda: reliability(FOUR, FOUR, splits=0), ValueError, "splits: expected at least 1, got 0"),
         (lambda: reliability(FOUR, FOUR, splits=2**62), ValueError, "splits: expected 1 to 100000, got"),
         (lambda: reliability(FOUR, FOUR, seed=-1), ValueError, "seed: expected 0 to"),

@@ -145,6 +145,7 @@ def test_a_study_writes_tables_numbers_and_a_figure(folder):
     whole = (numbers["share"] == 1) & (numbers["statistic"] == "spearman") & (numbers["over"] == "runs")
     assert {*PROXIES, "loss_curvature_sign", "sharpness_gap"} < set(numbers["proxy"][whole])
     assert set(numbers["share"]) == set(SHARES)
+    assert set(numbers["target"][numbers["proxy"] == "(ceiling)"]) == {"memorization", "1 - C-score"}
     svg = (folder / "profiles.svg").read_text()
     assert svg.count('<g id="axes_') == 6
     assert "#1f5f99" in svg

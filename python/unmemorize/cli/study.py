@@ -34,7 +34,11 @@ def run(
                 work.train_ensemble()
             store = Ensemble.open(ensemble or out / "ensemble", data_hash=of.hash)
             exact = {"memorization": store.memorization().score, "1 - C-score": 1 - store.c_score()}
-            ceiling = {"memorization": store.reliability(seed=settings.seed_of("reliability"))}
+            halves = settings.seed_of("reliability")
+            ceiling = {
+                "memorization": store.reliability(seed=halves),
+                "1 - C-score": store.reliability(of="c_score", seed=halves),
+            }
             models = len(store.entries("reference"))
         stages.begin("compare")
         runs = [study.read(out, index) for index in range(settings.runs)]

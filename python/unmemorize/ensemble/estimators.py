@@ -295,11 +295,12 @@ def reliability(
     member: ArrayLike | BitMatrix,
     correct: ArrayLike | BitMatrix,
     *,
+    of: str = "memorization",
     splits: int = 20,
     seed: int = 0,
     n_threads: int | None = None,
 ) -> Estimate:
-    """How well the memorization scores would agree with those of another ensemble of the same size.
+    """How well the scores would agree with those of another ensemble of the same size.
 
     The models are halved at random, ``splits`` times. r is Spearman's correlation of the scores from the two halves,
     over the examples with an estimate in both, stepped up to the full number of models by Spearman-Brown:
@@ -308,6 +309,7 @@ def reliability(
     Args:
         member: bool (T, n) or BitMatrix: whether model t was trained on example i. T at least 4.
         correct: bool (T, n) or BitMatrix: whether model t gets example i right.
+        of: Which scores: "memorization" or "c_score".
         splits: Random halvings, at least 1.
         seed: Of the halvings.
         n_threads: Threads to use; None means all that the process may use.
@@ -317,7 +319,7 @@ def reliability(
         halving had. NaN where no halving had a correlation.
 
     Raises:
-        ValueError: If the shapes differ, there are fewer than 4 models, or splits is 0.
+        ValueError: If the shapes differ, there are fewer than 4 models, splits is 0, or no score has this name.
         TypeError: If an array is not bool.
 
     Example:
@@ -326,10 +328,14 @@ def reliability(
         >>> reliability(member, member | easy).value
         1.0
     """
+    if of not in ("memorization", "c_score"):
+        raise ValueError(f"of: no score {of!r}; known are memorization, c_score")
     threads = _arrays.threads(n_threads)
-    values, n = _core.reliability(
-        *_pair(member, correct, "correct", threads), _arrays.count(splits, "splits"), _arrays.seed(seed), threads
-    )
+    if of == "c_score":  # where every member is right, memorization is 1 - C-score
+        member = BitMatrix.pack(member, n_threads=threads, name="member")
+        correct = member | BitMatrix.pack(correct, n_threads=threads, name="correct")
+    pair = _pair(member, correct, "correct", threads)
+    values, n = _core.reliability(*pair, _arrays.count(splits, "splits"), _arrays.seed(seed), threads)
     values = values[~np.isnan(values)]
     if not values.size:
         return Estimate(np.nan, np.nan, np.nan, n)

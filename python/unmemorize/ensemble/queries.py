@@ -100,9 +100,12 @@ class Ensemble(PortableStore):
         member, test_correct = self.bits("member", "test_correct")
         return estimators.influence_topk(member, test_correct, k, n_threads=n_threads)
 
-    def reliability(self, *, splits: int = 20, seed: int = 0, n_threads: int | None = None) -> Estimate:
-        """Split-half reliability of the memorization scores: the ceiling of any proxy's correlation with them."""
-        return estimators.reliability(*self.bits("member", "correct"), splits=splits, seed=seed, n_threads=n_threads)
+    def reliability(
+        self, *, of: str = "memorization", splits: int = 20, seed: int = 0, n_threads: int | None = None
+    ) -> Estimate:
+        """Split-half reliability of "memorization" or "c_score": the ceiling of any proxy's correlation with it."""
+        bits = self.bits("member", "correct")
+        return estimators.reliability(*bits, of=of, splits=splits, seed=seed, n_threads=n_threads)
 
     def out_of_sample(self, ids: ArrayLike | None = None, *, n_threads: int | None = None) -> NDArray[np.float64]:
         """Mean softmax over the reference models that never saw an example.
