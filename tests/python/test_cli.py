@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
-from unmemorize import experiment
+from unmemorize import __version__, experiment
 
 DIGITS = ("--data", "digits", "--noise", "0.05")
 
@@ -46,6 +46,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scores(run: Path) -> Path:
     works("score", *DIGITS, "--events", run / "original" / "events.safetensors", "--out", run / "scores")
     return run / "scores" / "scores.csv"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert works("--version") == f"unmemorize {__version__}\n"
 
 
 def test_train_writes_a_model_its_events_and_a_manifest(run: Path) -> None:

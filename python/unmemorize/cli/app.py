@@ -3,10 +3,12 @@
 import os
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from unmemorize import __version__
 from unmemorize.cli import (
     bench,
     demo,
@@ -29,7 +31,6 @@ FAILED = (RuntimeError, OSError)
 
 app = typer.Typer(
     name="unmemorize",
-    help="Memorization-guided machine unlearning: measure, stratify, unlearn, audit, report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,6 +39,21 @@ app = typer.Typer(
 for command in (demo, train, score, forget_set, unlearn, evaluate, report, tune, bench, purge, estimate):
     name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
     app.command(name)(command.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"unmemorize {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Memorization-guided machine unlearning: measure, stratify, unlearn, audit, report."""
+
+
 app.add_typer(ensemble.app, name="ensemble", no_args_is_help=True)
 
 
