@@ -1,6 +1,6 @@
 """Unlearning algorithms: one step by hand, and a test for each way in which published code gets them wrong."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
 
@@ -560,10 +560,19 @@ def test_frozen_layers_stay_frozen(name: str, digits: Data) -> None:
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
-def test_published_ranges_are_accepted(name: str) -> None:
-    for hyper, bounds in getattr(ALGORITHMS[name], "PUBLISHED", {}).items():
-        for value in bounds:
-            assert getattr(unlearn.make(name, **{hyper: value}), hyper) == value
+def test_every_numeric_hyper_parameter_has_a_range_whose_ends_are_accepted(name: str) -> None:
+    kind = ALGORITHMS[name]
+    extra = {"ensemble": Answers(1.0)} if name == "out_of_sample" else {}
+    assert "Source:" in kind.__doc__
+    assert kind.ranges().keys() == {f.name for f in fields(kind) if isinstance(f.default, int | float)}
+    for hyper, found in kind.ranges().items():
+        for value in (*found[1:], *found.widened(3)[1:]):
+            assert getattr(unlearn.make(name, **{hyper: value}, **extra), hyper) == value
+
+
+def test_a_rate_widens_both_ways_a_share_within_its_bounds_and_a_count_downwards() -> None:
+    widened = {name: found.widened(10)[1:] for name, found in NegGradPlus.ranges().items()}
+    assert widened == {"lr": (0.001, 0.5), "epochs": (1, 5), "alpha": pytest.approx((0.085, 0.999))}
 
 
 @pytest.mark.parametrize(

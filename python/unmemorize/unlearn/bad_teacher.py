@@ -10,7 +10,7 @@ from torch import nn
 from unmemorize import models
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class BadTeacher(Hyperparameters):
     """
 
     NAME: ClassVar = "bad_teacher"
-    PUBLISHED: ClassVar = {"epochs": (1, 1)}
+    PUBLISHED: ClassVar[Bounds] = {"epochs": (1, 1)}
+    SEARCHED: ClassVar[Bounds] = {"lr": (0.005, 0.1)}
 
     lr: Rate = 0.02
     epochs: Count = 3  # passes over both sets

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from unmemorize.data import Examples
 from unmemorize.train import Context
 from unmemorize.unlearn.gradients import evaluating
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BoundaryShrink(Hyperparameters):
     """
 
     NAME: ClassVar = "boundary_shrink"
-    PUBLISHED: ClassVar = {"lr": (1e-5, 1e-5), "epochs": (10, 10), "bound": (0.1, 0.1)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (1e-5, 1e-5), "epochs": (10, 10), "bound": (0.1, 0.1)}
 
     lr: Rate = 1e-3
     epochs: Count = 5  # passes over the forget set

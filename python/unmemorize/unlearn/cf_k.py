@@ -7,7 +7,7 @@ from torch import nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 from unmemorize.unlearn.last_layers import last_layers
 
 
@@ -29,6 +29,7 @@ class CFk(Hyperparameters):
     """
 
     NAME: ClassVar = "cf_k"
+    SEARCHED: ClassVar[Bounds] = {"k": (1, 4), "lr": (0.01, 0.1), "epochs": (1, 10)}
 
     k: Count = 1  # layers, from the last
     lr: Rate = 0.05

@@ -7,7 +7,7 @@ from torch import nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class FineTune(Hyperparameters):
     """
 
     NAME: ClassVar = "fine_tune"
-    PUBLISHED: ClassVar = {"lr": (0.01, 0.1), "epochs": (10, 10)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (0.01, 0.1), "epochs": (10, 10)}
 
     lr: Rate = 0.05
     epochs: Count = 10  # passes over the retain set

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unmemorize.data import Examples
 from unmemorize.train import Context, DivergedError
 from unmemorize.unlearn.gradients import blocks, evaluating, like, per_example, trainable
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Influence(Hyperparameters):
     """
 
     NAME: ClassVar = "influence"
-    PUBLISHED: ClassVar = {"alpha": (1.0, 100.0), "samples": (1000, 1000)}
+    PUBLISHED: ClassVar[Bounds] = {"alpha": (1.0, 100.0), "samples": (1000, 1000)}
 
     alpha: Rate = 10.0  # length of the step
     samples: Count = 1000  # N, drawn from the retain set; all of it if that is smaller

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class L1Sparse(Hyperparameters):
     """
 
     NAME: ClassVar = "l1_sparse"
-    PUBLISHED: ClassVar = {"lr": (0.005, 0.1), "epochs": (10, 10), "gamma": (1e-6, 1e-4)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (0.005, 0.1), "epochs": (10, 10), "gamma": (1e-6, 1e-4)}
 
     lr: Rate = 0.05
     epochs: Count = 10  # passes over the retain set

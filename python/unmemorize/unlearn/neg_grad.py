@@ -7,7 +7,7 @@ from torch import nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class NegGrad(Hyperparameters):
     """
 
     NAME: ClassVar = "neg_grad"
-    PUBLISHED: ClassVar = {"lr": (1e-4, 0.1), "epochs": (5, 10)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (1e-4, 0.1), "epochs": (5, 10)}
 
     lr: Rate = 0.001
     epochs: Count = 5  # passes over the forget set

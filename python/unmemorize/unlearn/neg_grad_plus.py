@@ -7,7 +7,7 @@ from torch import nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate, Share
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate, Share
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class NegGradPlus(Hyperparameters):
     """
 
     NAME: ClassVar = "neg_grad_plus"
-    PUBLISHED: ClassVar = {"lr": (0.01, 0.05), "epochs": (5, 5), "alpha": (0.85, 0.99)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (0.01, 0.05), "epochs": (5, 5), "alpha": (0.85, 0.99)}
 
     lr: Rate = 0.01
     epochs: Count = 5  # passes over the retain set

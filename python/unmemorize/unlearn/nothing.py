@@ -7,10 +7,11 @@ from torch import nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
+from unmemorize.unlearn.hyperparameters import Hyperparameters
 
 
 @dataclass(frozen=True)
-class Nothing:
+class Nothing(Hyperparameters):
     """The identity: what every algorithm has to beat, and a step of its own in a plan.
 
     On examples that are hardly memorized the original is already near the retrained model, so the best published plan

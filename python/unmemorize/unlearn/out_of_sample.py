@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 class Unseeing(Protocol):
@@ -46,6 +46,7 @@ class OutOfSample(Hyperparameters):
     """
 
     NAME: ClassVar = "out_of_sample"
+    SEARCHED: ClassVar[Bounds] = {"lr": (0.01, 0.2), "epochs": (1, 10)}
 
     ensemble: Unseeing
     lr: Rate = 0.05  # of the first step

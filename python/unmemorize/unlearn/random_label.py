@@ -8,7 +8,7 @@ from torch import nn
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RandomLabel(Hyperparameters):
     """
 
     NAME: ClassVar = "random_label"
-    PUBLISHED: ClassVar = {"lr": (0.01, 0.1), "epochs": (10, 10)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (0.01, 0.1), "epochs": (10, 10)}
 
     lr: Rate = 0.02
     epochs: Count = 5  # passes over both sets

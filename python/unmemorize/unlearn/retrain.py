@@ -8,10 +8,11 @@ from torch import nn
 from unmemorize import models, train
 from unmemorize.data import Examples
 from unmemorize.train import Context, Recipe
+from unmemorize.unlearn.hyperparameters import Hyperparameters
 
 
 @dataclass(frozen=True)
-class Retrain:
+class Retrain(Hyperparameters):
     """Fresh parameters from ``ctx.seed``, then the recipe of the original on the retain set.
 
     Args:

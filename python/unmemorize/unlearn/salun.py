@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from unmemorize.data import Examples
 from unmemorize.train import Context
 from unmemorize.unlearn.gradients import evaluating, trainable
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate, Share
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate, Share
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SalUn(Hyperparameters):
     """
 
     NAME: ClassVar = "salun"
-    PUBLISHED: ClassVar = {"lr": (0.005, 0.1), "epochs": (5, 10), "threshold": (0.3, 0.7)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (0.005, 0.1), "epochs": (5, 10), "threshold": (0.3, 0.7)}
 
     lr: Rate = 0.02
     epochs: Count = 5  # passes over both sets

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Count, Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Scrub(Hyperparameters):
     """
 
     NAME: ClassVar = "scrub"
-    PUBLISHED: ClassVar = {"lr": (5e-3, 5e-3), "epochs": (5, 5), "msteps": (4, 4), "temperature": (4, 4)}
+    PUBLISHED: ClassVar[Bounds] = {"lr": (5e-3, 5e-3), "epochs": (5, 5), "msteps": (4, 4), "temperature": (4, 4)}
+    SEARCHED: ClassVar[Bounds] = {"gamma": (0.1, 1.0), "beta": (0.1, 1.0)}
 
     lr: Rate = 5e-3
     epochs: Count = 5

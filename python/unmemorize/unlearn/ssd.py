@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unmemorize.data import Examples
 from unmemorize.train import Context
 from unmemorize.unlearn.gradients import blocks, evaluating, like, per_example, trainable
-from unmemorize.unlearn.hyperparameters import Hyperparameters, Rate
+from unmemorize.unlearn.hyperparameters import Bounds, Hyperparameters, Rate
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SSD(Hyperparameters):
     """
 
     NAME: ClassVar = "ssd"
-    PUBLISHED: ClassVar = {"selection": (10.0, 10.0), "dampening": (1.0, 1.0)}
+    PUBLISHED: ClassVar[Bounds] = {"selection": (10.0, 10.0), "dampening": (1.0, 1.0)}
 
     selection: Rate = 10.0  # how much more important to S than to all, alpha in the paper
     dampening: Rate = 1.0  # lambda in the paper; smaller shrinks more
