@@ -104,7 +104,7 @@ pub fn highest<T: Score>(scores: &[T], size: usize, threads: &Threads) -> Result
     no_nan("score", scores, threads)?;
     let n = scores.len();
     let rest = n.checked_sub(size).ok_or(Error::TooFew { wanted: size, n })?;
-    Ok(in_part(&cut(n, &|i| key(scores[i]), &[rest], threads), 1, threads))
+    Ok(on_side(n, &|i| key(scores[i]), rest, false, threads))
 }
 
 /// The ids of the `size` scores nearest to `value`, ascending; ties by id.
@@ -147,11 +147,14 @@ fn first(n: usize, key: &(impl Fn(usize) -> u64 + Sync), size: usize, threads: &
     if size > n {
         return Err(Error::TooFew { wanted: size, n });
     }
-    Ok(in_part(&cut(n, key, &[size], threads), 0, threads))
+    Ok(on_side(n, key, size, true, threads))
 }
 
-fn in_part(parts: &[i64], part: i64, threads: &Threads) -> Vec<usize> {
-    threads.map_chunks(parts.len(), CHUNK, |ids| ids.filter(|&i| parts[i] == part).collect::<Vec<_>>()).concat()
+/// The ids of the examples below a rank of the order by (key, id), or of all others, ascending.
+fn on_side(n: usize, key: &(impl Fn(usize) -> u64 + Sync), rank: usize, below: bool, threads: &Threads) -> Vec<usize> {
+    let cut = Order { n, key, threads }.at_ranks(Prefix::ALL, n, &[rank]).pop();
+    let wanted = |&i: &usize| cut.is_none_or(|first| (key(i), i) < first) == below;
+    threads.map_chunks(n, CHUNK, |ids| ids.filter(wanted).collect::<Vec<_>>()).concat()
 }
 
 /// The ranks where strata 1..k begin.
