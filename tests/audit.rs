@@ -5,14 +5,15 @@
 use half::f16;
 use proptest::prelude::*;
 use unmemorize::audit::Phi;
-use unmemorize::audit::epsilon::epsilon;
+use unmemorize::audit::epsilon::{epsilon, intervals};
 use unmemorize::audit::klom::{LEAST, klom};
 use unmemorize::audit::lira::{Variance, lira, u_lira};
 use unmemorize::audit::rmia::{Probabilities, rmia};
-use unmemorize::audit::roc::{Auc, Roc, TprAt};
+use unmemorize::audit::roc::{Auc, Roc, Sweep, TprAt};
+use unmemorize::audit::tow::Tow;
 use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
-use unmemorize::resample::{Statistic, counts};
+use unmemorize::resample::{Bootstrap, Statistic, Statistics, counts};
 
 fn phi(values: &[f64], n: usize) -> Phi<'_> {
     Phi::new("phi", Logits::F64(values), values.len() / n.max(1), n).unwrap()
@@ -191,6 +192,44 @@ proptest! {
     }
 
     #[test]
+    fn epsilon_of_a_resample_is_that_of_the_repeated_models(
+        u in proptest::collection::vec(score(), 1..12),
+        o in proptest::collection::vec(score(), 1..12),
+        seed in any::<u64>(),
+    ) {
+        let bootstrap = Bootstrap { level: 0.5, resamples: 1, seed };
+        let found = intervals(&phi(&u, 1), &phi(&o, 1), 1e-5, &bootstrap, &Threads::one()).unwrap()[0];
+        let drawn = counts(u.len() + o.len(), seed, 0);
+        let repeat = |x: &[f64], drawn: &[u32]| -> Vec<f64> {
+            x.iter().zip(drawn).flat_map(|(&x, &count)| std::iter::repeat_n(x, count as usize)).collect()
+        };
+        let (of_u, of_o) = (repeat(&u, &drawn[..u.len()]), repeat(&o, &drawn[u.len()..]));
+        let plain = |u: &[f64], o: &[f64]| epsilon(&phi(u, 1), &phi(o, 1), 1e-5, &Threads::one()).unwrap()[0];
+        prop_assert!(near(found.value, plain(&u, &o)));
+        let wanted = if of_u.is_empty() || of_o.is_empty() { f64::NAN } else { plain(&of_u, &of_o) };
+        prop_assert!(near(found.low, wanted) && near(found.high, wanted), "{found:?} {wanted}");
+    }
+
+    #[test]
+    fn tow_is_a_product_over_groups(
+        groups in proptest::collection::vec(proptest::collection::vec(-1..=1_i8, 1..20), 1..4),
+        seed in any::<u64>(),
+    ) {
+        let difference = groups.concat();
+        let ends: Vec<usize> = (1..=groups.len()).map(|k| groups[..k].concat().len()).collect();
+        let drawn = counts(difference.len(), seed, 0);
+        let (mut wanted, mut at) = (1.0, 0);
+        for group in &groups {
+            let weight = |k: usize| f64::from(drawn[at + k]);
+            let sum: f64 = group.iter().enumerate().map(|(k, &d)| weight(k) * f64::from(d)).sum();
+            wanted *= 1.0 - (sum / (0..group.len()).map(weight).sum::<f64>()).abs();
+            at += group.len();
+        }
+        let found = Tow { difference: &difference, ends: &ends }.of(&drawn, &mut ());
+        prop_assert!(near(found, wanted), "{} {}", found, wanted);
+    }
+
+    #[test]
     fn a_curve_and_its_resamples_count_pairs(
         data in proptest::collection::vec((score(), any::<bool>()), 2..60),
         fpr in 0.0..=1.0_f64,
@@ -213,6 +252,12 @@ proptest! {
                 .map(|&t| of(true, &|s| s >= t) / all_members).fold(0.0, f64::max);
             let found = TprAt { roc: &roc, fpr }.of(&drawn, &mut ());
             prop_assert!(near(found, tpr) || all_members == 0.0 || all_others == 0.0);
+            let mut rates = vec![0.0; 2 * n];
+            Sweep::new(&roc, &scores).unwrap().write(&drawn, &mut Vec::new(), &mut rates);
+            for (rates, &threshold) in rates.chunks(2).zip(&scores) {
+                prop_assert!(near(rates[0], of(true, &|s| s >= threshold) / all_members));
+                prop_assert!(near(rates[1], of(false, &|s| s >= threshold) / all_others));
+            }
         }
         let curve = roc.curve();
         prop_assert_eq!((curve.fpr[0], curve.tpr[0], curve.thresholds[0]), (0.0, 0.0, f64::INFINITY));
@@ -256,6 +301,9 @@ fn bad_input_is_named() {
     let message = klom(&phi(&few, 2), &phi(&few, 2), 20, 1e-5, &one).unwrap_err().to_string();
     assert!(message.starts_with("not available from 63 unlearned and 63 oracle models: expected at least 64"));
     assert!(Roc::new(&[0.5], &[true], &one).is_err());
+    let message =
+        Sweep::new(&Roc::new(&[0.5, 1.0], &[true, false], &one).unwrap(), &[f64::NAN]).unwrap_err().to_string();
+    assert_eq!(message, "thresholds: 1 of 1 values are NaN, the first at position 0; leave them out first");
     assert!(Phi::new("phi", Logits::F64(&values), 2, 4).is_err());
     assert!(Phi::new("phi", Logits::F64(&values), usize::MAX, 4).is_err());
 }

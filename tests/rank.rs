@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use unmemorize::parallel::Threads;
 use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, spearman_columns};
-use unmemorize::resample::{Bootstrap, Interval, Mean, Median, Statistic, counts};
+use unmemorize::resample::{Bootstrap, Interval, Mean, Quantile, Statistic, counts};
 
 #[allow(clippy::float_cmp)] // all the same
 fn pearson(x: &[f64], y: &[f64]) -> f64 {
@@ -40,10 +40,13 @@ fn kendall(x: &[f64], y: &[f64]) -> f64 {
     if xx > 0.0 && yy > 0.0 { s / f64::sqrt(xx * yy) } else { f64::NAN }
 }
 
-fn median(x: &[f64]) -> f64 {
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place
+fn quantile(x: &[f64], q: f64) -> f64 {
     let mut x = x.to_vec();
     x.sort_by(f64::total_cmp);
-    f64::midpoint(x[(x.len() - 1) / 2], x[x.len() / 2])
+    let place = q * (x.len() - 1) as f64;
+    let (low, high) = (x[place as usize], x[place.ceil() as usize]);
+    low + (high - low) * place.fract()
 }
 
 fn repeat(x: &[f64], counts: &[u32]) -> Vec<f64> {
@@ -65,7 +68,7 @@ fn pairs() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
 
 proptest! {
     #[test]
-    fn a_statistic_of_counts_is_that_of_the_repeated_data((x, y) in pairs(), seed: u64, b in 0_u64..100) {
+    fn a_statistic_of_counts_is_that_of_the_repeated_data((x, y) in pairs(), seed: u64, b in 0_u64..100, q in 0.0..=1.0) {
         let one = &Threads::one();
         let drawn = counts(x.len(), seed, b);
         prop_assert_eq!(drawn.iter().sum::<u32>() as usize, x.len());
@@ -74,7 +77,9 @@ proptest! {
         prop_assert!(close(of(&Spearman::new(&x, &y, one).unwrap(), &drawn), pearson(&ranks(&rx), &ranks(&ry))));
         prop_assert!(close(of(&Kendall::new(&x, &y, one).unwrap(), &drawn), kendall(&rx, &ry)));
         prop_assert!(close(of(&Mean::new(&x, one).unwrap(), &drawn), rx.iter().sum::<f64>() / rx.len() as f64));
-        prop_assert!(close(of(&Median::new(&x, one).unwrap(), &drawn), median(&rx)));
+        for q in [q, 0.0, 0.5, 1.0] {
+            prop_assert!(close(of(&Quantile::new(&x, q, one).unwrap(), &drawn), quantile(&rx, q)));
+        }
     }
 
     #[test]
@@ -93,6 +98,25 @@ proptest! {
     #[test]
     fn average_ranks_are_counted((x, _) in pairs(), threads in 1_usize..4) {
         prop_assert_eq!(average_ranks(&x, &Threads::new(threads).unwrap()).unwrap(), ranks(&x));
+    }
+
+    #[test]
+    #[allow(clippy::cast_possible_truncation)] // on purpose
+    fn floats_of_half_the_size_are_their_exact_doubles((x, y) in pairs()) {
+        let one = &Threads::one();
+        let half: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+        let exact: Vec<f64> = half.iter().map(|&v| f64::from(v)).collect();
+        let ones = vec![1; x.len()];
+        let bits = |value: f64| value.to_bits();
+        prop_assert_eq!(average_ranks(&half, one).unwrap(), average_ranks(&exact, one).unwrap());
+        for (half, exact) in [
+            (of(&Pearson::new(&half, &y, one).unwrap(), &ones), of(&Pearson::new(&exact, &y, one).unwrap(), &ones)),
+            (of(&Spearman::new(&y, &half, one).unwrap(), &ones), of(&Spearman::new(&y, &exact, one).unwrap(), &ones)),
+            (of(&Kendall::new(&half, &half, one).unwrap(), &ones), of(&Kendall::new(&exact, &exact, one).unwrap(), &ones)),
+            (of(&Mean::new(&half, one).unwrap(), &ones), of(&Mean::new(&exact, one).unwrap(), &ones)),
+        ] {
+            prop_assert_eq!(bits(half), bits(exact));
+        }
     }
 
     #[test]
@@ -120,7 +144,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
             bits(bootstrap.of(&Spearman::new(&x, &y, threads).unwrap(), threads)),
             bits(bootstrap.of(&Kendall::new(&x, &y, threads).unwrap(), threads)),
             bits(bootstrap.of(&Mean::new(&x, threads).unwrap(), threads)),
-            bits(bootstrap.of(&Median::new(&x, threads).unwrap(), threads)),
+            bits(bootstrap.of(&Quantile::new(&x, 0.5, threads).unwrap(), threads)),
         ]
     };
     let one = all(&Threads::one());
@@ -156,5 +180,5 @@ fn what_is_wrong_is_named() {
     let nan = "x: 1 of 2 values are NaN, the first at position 0; leave them out first";
     assert_eq!(error(&[f64::NAN, 2.0], &[1.0, 2.0]), nan);
     assert_eq!(Spearman::new(&[f64::NAN, 2.0], &[1.0, 2.0], one).unwrap_err().to_string(), nan);
-    assert!(Median::new(&[f64::NAN], one).is_err() && Mean::new(&[f64::NAN], one).is_err());
+    assert!(Quantile::new(&[f64::NAN], 0.5, one).is_err() && Mean::new(&[f64::NAN], one).is_err());
 }

@@ -17,6 +17,7 @@ from unmemorize import _core
 
 _BOOL, _UINT16, _INT64, _FLOAT64 = (np.dtype(name) for name in ("bool", "uint16", "int64", "float64"))
 _LOGITS = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
+Scores = NDArray[np.float64] | NDArray[np.float32]
 _MOST_THREADS = 1024
 _SERIAL = 1 << 14  # values; less work than that is done before a second thread has woken up
 
@@ -134,12 +135,12 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     return _exact(array, _FLOAT64)
 
 
-def scores(x: object, name: str) -> NDArray[np.float64] | NDArray[np.float32]:
-    """Real numbers of shape (n,): float32 as it is, all others as float64."""
+def scores(x: object, name: str, axes: str = "(n,)") -> Scores:
+    """Real numbers of shape ``axes``: float32 as it is, all others as float64."""
     array, dtype = to_numpy(x, name)
     if dtype != "float32":
-        return vector_f64(x, name)
-    _check_shape(array, name, "(n,)")
+        return vector_f64(x, name, axes)
+    _check_shape(array, name, axes)
     return _exact(array, _LOGITS[dtype])
 
 

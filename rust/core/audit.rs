@@ -14,6 +14,7 @@ pub mod klom;
 pub mod lira;
 pub mod rmia;
 pub mod roc;
+pub mod tow;
 
 /// Examples of one piece of work: the running sums of a kernel stay in the cache, and rows are read by the kilobyte.
 const WIDTH: usize = 256;

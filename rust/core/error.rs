@@ -86,6 +86,8 @@ pub enum Error {
     Members { members: usize, others: usize },
     #[error("{name}: expected probabilities in {expected}, got {value} at position {id}")]
     NotProbability { name: &'static str, expected: &'static str, value: f64, id: usize },
+    #[error("successes: expected 0 to n with n >= 1, got {got} of {n}")]
+    Successes { got: i64, n: usize },
     #[error("bins: expected 1 to {most}, got {got}")]
     Bins { most: usize, got: usize },
     #[error("population_target: expected at least 1 value, got 0")]

@@ -11,6 +11,7 @@ pub mod events;
 pub mod logits;
 pub mod parallel;
 pub mod partition;
+pub mod proportion;
 pub mod rank;
 pub mod resample;
 pub mod simd;

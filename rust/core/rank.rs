@@ -36,7 +36,7 @@ struct Ties {
 
 impl Ties {
     #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
-    fn new(values: &[f64], threads: &Threads) -> Self {
+    fn new<T: Score>(values: &[T], threads: &Threads) -> Self {
         let sorted = sorted(values, threads);
         let ends = sorted.chunk_by(|a, b| a.0 == b.0).scan(0, |end, tie| {
             *end += tie.len() as u32;
@@ -60,7 +60,7 @@ fn total(run: &[u32], counts: &[u32]) -> i64 {
     run.iter().map(|&id| i64::from(counts[id as usize])).sum()
 }
 
-fn paired(x: &[f64], y: &[f64], threads: &Threads) -> Result<(), Error> {
+fn paired<X: Score, Y: Score>(x: &[X], y: &[Y], threads: &Threads) -> Result<(), Error> {
     Error::check_length("y", y.len(), x.len(), "x")?;
     enough(x.len())?;
     no_nan("x", x, threads)?;
@@ -89,10 +89,10 @@ pub struct Spearman {
 ///
 /// # Errors
 /// As [`Spearman::new`], if x is not of whole rows, or the first NaN of a column.
-pub fn spearman_columns(
-    x: &[f64],
+pub fn spearman_columns<X: Score, Y: Score>(
+    x: &[X],
     columns: usize,
-    y: &[f64],
+    y: &[Y],
     bootstrap: &Bootstrap,
     threads: &Threads,
 ) -> Result<Vec<Interval>, Error> {
@@ -102,7 +102,7 @@ pub fn spearman_columns(
     Error::check_length("x", x.len(), y.len().saturating_mul(columns), "y in each column")?;
     let ties = Arc::new(Ties::new(y, threads));
     let intervals = threads.map(columns, |column| {
-        let x: Vec<f64> = x.iter().skip(column).step_by(columns).copied().collect();
+        let x: Vec<X> = x.iter().skip(column).step_by(columns).copied().collect();
         no_nan("x", &x, &one)?;
         Ok(bootstrap.of(&Spearman { x: Ties::new(&x, &one), y: Arc::clone(&ties) }, threads))
     });
@@ -114,7 +114,7 @@ impl Spearman {
     ///
     /// # Errors
     /// NaN, different lengths, fewer than 2 pairs or more than 2^32 - 1.
-    pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
+    pub fn new<X: Score, Y: Score>(x: &[X], y: &[Y], threads: &Threads) -> Result<Self, Error> {
         paired(x, y, threads)?;
         Ok(Self { x: Ties::new(x, threads), y: Arc::new(Ties::new(y, threads)) })
     }
@@ -166,19 +166,20 @@ impl Pearson {
     ///
     /// # Errors
     /// As [`Spearman::new`], and infinite values.
-    pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
+    pub fn new<X: Score, Y: Score>(x: &[X], y: &[Y], threads: &Threads) -> Result<Self, Error> {
         paired(x, y, threads)?;
         Ok(Self { x: scaled("x", x)?, y: scaled("y", y)? })
     }
 }
 
-fn scaled(name: &'static str, values: &[f64]) -> Result<Vec<f64>, Error> {
-    if let Some(first) = values.iter().position(|v| v.is_infinite()) {
+fn scaled<T: Score>(name: &'static str, values: &[T]) -> Result<Vec<f64>, Error> {
+    let values = || values.iter().map(|&v| v.into());
+    if let Some(first) = values().position(f64::is_infinite) {
         return Err(Error::Infinite { name, first });
     }
-    let largest = values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    let largest = values().fold(0.0, |m: f64, v| m.max(v.abs()));
     let scale = if largest > 0.0 { largest } else { 1.0 };
-    Ok(values.iter().map(|v| v / scale).collect())
+    Ok(values().map(|v| v / scale).collect())
 }
 
 /// The mean over draws; None where all drawn values are equal.
@@ -227,7 +228,7 @@ impl Kendall {
     /// # Errors
     /// As [`Spearman::new`].
     #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
-    pub fn new(x: &[f64], y: &[f64], threads: &Threads) -> Result<Self, Error> {
+    pub fn new<X: Score, Y: Score>(x: &[X], y: &[Y], threads: &Threads) -> Result<Self, Error> {
         paired(x, y, threads)?;
         let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
         let mut y_rank = vec![0; y.ids.len()];

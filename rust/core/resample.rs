@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::partition::{argsort, no_nan};
+use crate::partition::{Score, argsort, no_nan};
 
 /// `SplitMix64` (Steele, Lea & Flood 2014): the i-th number of a stream is a hash of i, so any part of it can be drawn alone.
 #[derive(Clone, Debug)]
@@ -49,6 +49,40 @@ pub trait Statistic: Sync {
     fn of(&self, counts: &[u32], scratch: &mut Self::Scratch) -> f64;
 }
 
+/// Numbers of the same n examples that are found together, in one pass over how often each example was drawn.
+pub trait Statistics: Sync {
+    /// Working memory of one thread.
+    type Scratch: Default + Send;
+
+    /// The number of examples.
+    fn n(&self) -> usize;
+
+    /// How many numbers there are.
+    fn width(&self) -> usize;
+
+    /// Writes the numbers when example i is there `counts[i]` times; NaN where one is not defined.
+    fn write(&self, counts: &[u32], scratch: &mut Self::Scratch, out: &mut [f64]);
+}
+
+/// The numbers of a single statistic.
+struct Alone<'a, S>(&'a S);
+
+impl<S: Statistic> Statistics for Alone<'_, S> {
+    type Scratch = S::Scratch;
+
+    fn n(&self) -> usize {
+        self.0.n()
+    }
+
+    fn width(&self) -> usize {
+        1
+    }
+
+    fn write(&self, counts: &[u32], scratch: &mut S::Scratch, out: &mut [f64]) {
+        out[0] = self.0.of(counts, scratch);
+    }
+}
+
 /// A value with its bootstrap percentile interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -79,22 +113,34 @@ const RESAMPLES: usize = 16; // that one thread takes at a time, with the same w
 impl Bootstrap {
     /// The statistic with its interval. O(n) working memory a thread.
     pub fn of<S: Statistic>(&self, statistic: &S, threads: &Threads) -> Interval {
-        let n = statistic.n();
-        let value = statistic.of(&vec![1; n], &mut S::Scratch::default());
+        self.of_each(&Alone(statistic), threads)[0]
+    }
+
+    /// The intervals of statistics that are found together: the examples are drawn once for all of them.
+    /// O(n) working memory a thread, and 8 bytes a statistic and resample.
+    pub fn of_each<S: Statistics>(&self, statistics: &S, threads: &Threads) -> Vec<Interval> {
+        let (n, width) = (statistics.n(), statistics.width());
+        let mut values = vec![0.0; width];
+        statistics.write(&vec![1; n], &mut S::Scratch::default(), &mut values);
         let chunks = threads.map_chunks(self.resamples, RESAMPLES, |chunk| {
             let (mut counts, mut scratch) = (vec![0; n], S::Scratch::default());
-            let of_resample = |b: usize| {
+            let mut found = vec![0.0; chunk.len() * width];
+            for (b, found) in chunk.zip(found.chunks_mut(width.max(1))) {
                 threads.pause();
                 draw(&SplitMix64::new(self.seed, b as u64), &mut counts);
-                statistic.of(&counts, &mut scratch)
-            };
-            chunk.map(of_resample).collect::<Vec<_>>()
+                statistics.write(&counts, &mut scratch, found);
+            }
+            found
         });
-        let mut values = chunks.concat();
-        values.retain(|v| !v.is_nan());
-        values.sort_unstable_by(f64::total_cmp);
+        let found = chunks.concat();
+        let drawn = |k: usize| found.iter().skip(k).step_by(width).copied().filter(|v| !v.is_nan()).collect();
+        threads.map(width, |k| self.interval(values[k], drawn(k)))
+    }
+
+    fn interval(&self, value: f64, mut drawn: Vec<f64>) -> Interval {
+        drawn.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;
-        Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) }
+        Interval { value, low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) }
     }
 }
 
@@ -113,31 +159,37 @@ fn draw(random: &SplitMix64, counts: &mut [u32]) {
 }
 
 /// The q-quantile of sorted values, linear between neighbours; NaN of none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 <= at <= len - 1
 fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = (q * last as f64).clamp(0.0, last as f64);
-    let below = at as usize;
-    let (a, b) = (sorted[below], sorted[(below + 1).min(last)]);
-    a + (at - below as f64) * (b - a)
+    if sorted.is_empty() { f64::NAN } else { between(sorted.len(), q, |rank| sorted[rank]) }
+}
+
+/// The q-quantile of n > 0 values, where `at` gives the value of a rank from 0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 <= place <= n - 1
+#[allow(clippy::float_cmp)] // equal neighbours, infinite ones too
+fn between(n: usize, q: f64, at: impl Fn(usize) -> f64) -> f64 {
+    let last = n - 1;
+    let place = (q * last as f64).clamp(0.0, last as f64);
+    let share = place.fract();
+    let (low, high) = (at(place as usize), at((place as usize + 1).min(last)));
+    if share == 0.0 || low == high { low } else { low * (1.0 - share) + high * share }
 }
 
 /// The mean of values.
 #[derive(Debug)]
-pub struct Mean<'a> {
-    values: &'a [f64],
+pub struct Mean<'a, T> {
+    values: &'a [T],
 }
 
-impl<'a> Mean<'a> {
+impl<'a, T: Score> Mean<'a, T> {
     /// # Errors
     /// NaN.
-    pub fn new(values: &'a [f64], threads: &Threads) -> Result<Self, Error> {
+    pub fn new(values: &'a [T], threads: &Threads) -> Result<Self, Error> {
         no_nan("values", values, threads)?;
         Ok(Self { values })
     }
 }
 
-impl Statistic for Mean<'_> {
+impl<T: Score> Statistic for Mean<'_, T> {
     type Scratch = ();
 
     fn n(&self) -> usize {
@@ -145,26 +197,27 @@ impl Statistic for Mean<'_> {
     }
 
     fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
-        let sum: f64 = self.values.iter().zip(counts).map(|(v, &c)| v * f64::from(c)).sum();
+        let sum: f64 = self.values.iter().zip(counts).map(|(&v, &c)| v.into() * f64::from(c)).sum();
         sum / self.n() as f64
     }
 }
 
-/// The median of values, prepared as their order; the mean of the two middle ones where n is even.
+/// A quantile of values, prepared as their order; linear between neighbours, as the median of an even number is.
 #[derive(Debug)]
-pub struct Median<'a> {
-    values: &'a [f64],
+pub struct Quantile<'a, T> {
+    values: &'a [T],
     order: Vec<usize>,
+    q: f64,
 }
 
-impl<'a> Median<'a> {
-    /// Sorts once; O(n) memory.
+impl<'a, T: Score> Quantile<'a, T> {
+    /// Sorts once; O(n) memory. `q` is in [0, 1].
     ///
     /// # Errors
     /// NaN.
-    pub fn new(values: &'a [f64], threads: &Threads) -> Result<Self, Error> {
+    pub fn new(values: &'a [T], q: f64, threads: &Threads) -> Result<Self, Error> {
         no_nan("values", values, threads)?;
-        Ok(Self { values, order: argsort(values, threads)? })
+        Ok(Self { values, order: argsort(values, threads)?, q })
     }
 
     /// The value at place `rank` (from 0) of the sorted resample.
@@ -174,11 +227,11 @@ impl<'a> Median<'a> {
             passed += counts[i] as usize;
             passed > rank
         });
-        found.map_or(f64::NAN, |&i| self.values[i])
+        found.map_or(f64::NAN, |&i| self.values[i].into())
     }
 }
 
-impl Statistic for Median<'_> {
+impl<T: Score> Statistic for Quantile<'_, T> {
     type Scratch = ();
 
     fn n(&self) -> usize {
@@ -186,7 +239,6 @@ impl Statistic for Median<'_> {
     }
 
     fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
-        let n = self.n();
-        f64::midpoint(self.at(n.saturating_sub(1) / 2, counts), self.at(n / 2, counts))
+        if self.values.is_empty() { f64::NAN } else { between(self.n(), self.q, |rank| self.at(rank, counts)) }
     }
 }

@@ -5,15 +5,17 @@ use pyo3::prelude::*;
 use unmemorize::Error;
 use unmemorize::audit::lira::Variance;
 use unmemorize::audit::rmia::Probabilities;
-use unmemorize::audit::roc::{Auc, Roc, TprAt};
+use unmemorize::audit::roc::{Auc, Roc, Sweep, TprAt};
+use unmemorize::audit::tow::Tow;
 use unmemorize::audit::{self, Phi};
 use unmemorize::resample::{Bootstrap, Interval};
 
 use crate::error::Failure;
 use crate::events::LogitsArray;
 use crate::interrupt::interruptible;
+use crate::rank::triple;
+use crate::scores::{Scores, on_scores};
 
-type Vector<'py> = PyReadonlyArray1<'py, f64>;
 type Mask<'py> = PyReadonlyArray2<'py, bool>;
 type Array1<'py> = Bound<'py, PyArray1<f64>>;
 type Array2<'py> = Bound<'py, PyArray2<f64>>;
@@ -81,18 +83,19 @@ fn u_lira<'py>(
 #[allow(clippy::too_many_arguments)] // as many as the formula has
 fn rmia<'py>(
     py: Python<'py>,
-    target: Vector<'py>,
-    reference: Vector<'py>,
-    population_target: Vector<'py>,
-    population_reference: Vector<'py>,
+    target: Scores<'py>,
+    reference: Scores<'py>,
+    population_target: Scores<'py>,
+    population_reference: Scores<'py>,
     gamma: f64,
     a: Option<f64>,
     n_threads: usize,
 ) -> Result<Array1<'py>, Failure> {
-    let examples = Probabilities { target: target.as_slice()?, reference: reference.as_slice()? };
-    let population =
-        Probabilities { target: population_target.as_slice()?, reference: population_reference.as_slice()? };
-    let scores = interruptible(py, n_threads, |threads| audit::rmia::rmia(examples, population, gamma, a, threads))?;
+    let scores = on_scores!(py, n_threads, [target, reference, population_target, population_reference], |threads| {
+        let examples = Probabilities { target, reference };
+        let population = Probabilities { target: population_target, reference: population_reference };
+        audit::rmia::rmia(examples, population, gamma, a, threads)
+    })?;
     Ok(scores.into_pyarray(py))
 }
 
@@ -124,6 +127,56 @@ fn epsilon<'py>(
     Ok(scores.into_pyarray(py))
 }
 
+/// Values, lower and upper ends.
+type Intervals<'py> = (Array1<'py>, Array1<'py>, Array1<'py>);
+
+fn intervals(py: Python<'_>, found: Vec<Interval>) -> Intervals<'_> {
+    let column = |of: fn(&Interval) -> f64| found.iter().map(of).collect::<Vec<_>>().into_pyarray(py);
+    (column(|i| i.value), column(|i| i.low), column(|i| i.high))
+}
+
+#[pyfunction]
+#[allow(clippy::too_many_arguments)] // those of the bootstrap too
+fn epsilon_intervals<'py>(
+    py: Python<'py>,
+    unlearned: LogitsArray<'py>,
+    oracle: LogitsArray<'py>,
+    delta: f64,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<Intervals<'py>, Failure> {
+    let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
+    let bootstrap = Bootstrap { level, resamples, seed };
+    let found = interruptible(py, n_threads, |threads| {
+        audit::epsilon::intervals(&unlearned, &oracle, delta, &bootstrap, threads)
+    })?;
+    Ok(intervals(py, found))
+}
+
+/// `sizes`: of the groups of examples, one after another.
+#[pyfunction]
+fn tow(
+    py: Python<'_>,
+    difference: PyReadonlyArray1<'_, i8>,
+    sizes: Vec<usize>,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<(f64, f64, f64), Failure> {
+    let difference = difference.as_slice()?;
+    let ends = sizes.iter().scan(0, |end, size| {
+        *end += size;
+        Some(*end)
+    });
+    let ends: Vec<usize> = ends.collect();
+    Error::check_length("difference", difference.len(), sizes.iter().sum(), "the sizes of its groups")?;
+    let bootstrap = Bootstrap { level, resamples, seed };
+    interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Tow { difference, ends: &ends }, threads))).map(triple)
+}
+
 /// Scores sorted once.
 #[pyclass(frozen, name = "Roc", module = "unmemorize._core")]
 struct PyRoc(Roc);
@@ -133,12 +186,12 @@ impl PyRoc {
     #[new]
     fn new(
         py: Python<'_>,
-        scores: Vector<'_>,
+        scores: Scores<'_>,
         members: PyReadonlyArray1<'_, bool>,
         n_threads: usize,
     ) -> Result<Self, Failure> {
-        let (scores, members) = (scores.as_slice()?, members.as_slice()?);
-        Ok(Self(interruptible(py, n_threads, |threads| Roc::new(scores, members, threads))?))
+        let members = members.as_slice()?;
+        Ok(Self(on_scores!(py, n_threads, [scores], |threads| Roc::new(scores, members, threads))?))
     }
 
     /// False positive rates, true positive rates, thresholds.
@@ -157,9 +210,7 @@ impl PyRoc {
         n_threads: usize,
     ) -> Result<(f64, f64, f64), Failure> {
         let bootstrap = Bootstrap { level, resamples, seed };
-        let Interval { value, low, high } =
-            interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Auc(&self.0), threads)))?;
-        Ok((value, low, high))
+        interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Auc(&self.0), threads))).map(triple)
     }
 
     /// (value, low, high)
@@ -174,9 +225,23 @@ impl PyRoc {
     ) -> Result<(f64, f64, f64), Failure> {
         let bootstrap = Bootstrap { level, resamples, seed };
         let statistic = TprAt { roc: &self.0, fpr };
-        let Interval { value, low, high } =
-            interruptible(py, n_threads, |threads| Ok(bootstrap.of(&statistic, threads)))?;
-        Ok((value, low, high))
+        interruptible(py, n_threads, |threads| Ok(bootstrap.of(&statistic, threads))).map(triple)
+    }
+
+    /// True and false positive rate of each threshold, in turn: values, lower and upper ends.
+    fn sweep<'py>(
+        &self,
+        py: Python<'py>,
+        thresholds: PyReadonlyArray1<'py, f64>,
+        level: f64,
+        resamples: usize,
+        seed: u64,
+        n_threads: usize,
+    ) -> Result<Intervals<'py>, Failure> {
+        let (bootstrap, thresholds) = (Bootstrap { level, resamples, seed }, thresholds.as_slice()?);
+        let found =
+            interruptible(py, n_threads, |threads| Ok(bootstrap.of_each(&Sweep::new(&self.0, thresholds)?, threads)))?;
+        Ok(intervals(py, found))
     }
 }
 
@@ -186,5 +251,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(rmia, m)?)?;
     m.add_function(wrap_pyfunction!(klom, m)?)?;
     m.add_function(wrap_pyfunction!(epsilon, m)?)?;
+    m.add_function(wrap_pyfunction!(epsilon_intervals, m)?)?;
+    m.add_function(wrap_pyfunction!(tow, m)?)?;
     m.add_class::<PyRoc>()
 }

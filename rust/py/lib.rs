@@ -11,7 +11,9 @@ mod error;
 mod events;
 mod interrupt;
 mod partition;
+mod proportion;
 mod rank;
+mod scores;
 
 /// Compiled kernels. Arrays must be contiguous, native and of the exact type: `unmemorize._arrays` sees to that.
 #[pymodule]
@@ -21,6 +23,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     events::register(m)?;
     ensemble::register(m)?;
     partition::register(m)?;
+    proportion::register(m)?;
     rank::register(m)?;
     audit::register(m)?;
     m.add_function(wrap_pyfunction!(available_threads, m)?)?;

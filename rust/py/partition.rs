@@ -6,31 +6,9 @@ use unmemorize::partition;
 
 use crate::error::Failure;
 use crate::interrupt::interruptible;
+use crate::scores::{Scores, on_scores};
 
 type Ids<'py> = Bound<'py, PyArray1<i64>>;
-
-/// Scores of one of the types that come without a conversion.
-#[derive(FromPyObject)]
-enum Scores<'py> {
-    F64(PyReadonlyArray1<'py, f64>),
-    F32(PyReadonlyArray1<'py, f32>),
-}
-
-/// [`interruptible`] with the slice of some [`Scores`].
-macro_rules! on_scores {
-    ($py:expr, $scores:expr, $n_threads:expr, |$slice:ident, $threads:ident| $kernel:expr) => {
-        match &$scores {
-            Scores::F64(scores) => {
-                let $slice = scores.as_slice()?;
-                interruptible($py, $n_threads, |$threads| $kernel)
-            }
-            Scores::F32(scores) => {
-                let $slice = scores.as_slice()?;
-                interruptible($py, $n_threads, |$threads| $kernel)
-            }
-        }
-    };
-}
 
 #[allow(clippy::cast_possible_wrap)] // indices of an array
 fn ids(py: Python<'_>, found: Vec<usize>) -> Ids<'_> {
@@ -39,12 +17,12 @@ fn ids(py: Python<'_>, found: Vec<usize>) -> Ids<'_> {
 
 #[pyfunction]
 fn argsort<'py>(py: Python<'py>, score: Scores<'py>, n_threads: usize) -> Result<Ids<'py>, Failure> {
-    Ok(ids(py, on_scores!(py, score, n_threads, |score, threads| partition::argsort(score, threads))?))
+    Ok(ids(py, on_scores!(py, n_threads, [score], |threads| partition::argsort(score, threads))?))
 }
 
 #[pyfunction]
 fn strata<'py>(py: Python<'py>, score: Scores<'py>, k: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
-    Ok(on_scores!(py, score, n_threads, |score, threads| partition::strata(score, k, threads))?.into_pyarray(py))
+    Ok(on_scores!(py, n_threads, [score], |threads| partition::strata(score, k, threads))?.into_pyarray(py))
 }
 
 /// `group`: 0..groups for each score.
@@ -58,20 +36,19 @@ fn strata_within<'py>(
     n_threads: usize,
 ) -> Result<Ids<'py>, Failure> {
     let group = group.as_slice()?;
-    let found = on_scores!(py, score, n_threads, |score, threads| {
-        partition::strata_within(score, group, groups, k, threads)
-    })?;
+    let found =
+        on_scores!(py, n_threads, [score], |threads| { partition::strata_within(score, group, groups, k, threads) })?;
     Ok(found.into_pyarray(py))
 }
 
 #[pyfunction]
 fn lowest<'py>(py: Python<'py>, score: Scores<'py>, size: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
-    Ok(ids(py, on_scores!(py, score, n_threads, |score, threads| partition::lowest(score, size, threads))?))
+    Ok(ids(py, on_scores!(py, n_threads, [score], |threads| partition::lowest(score, size, threads))?))
 }
 
 #[pyfunction]
 fn highest<'py>(py: Python<'py>, score: Scores<'py>, size: usize, n_threads: usize) -> Result<Ids<'py>, Failure> {
-    Ok(ids(py, on_scores!(py, score, n_threads, |score, threads| partition::highest(score, size, threads))?))
+    Ok(ids(py, on_scores!(py, n_threads, [score], |threads| partition::highest(score, size, threads))?))
 }
 
 #[pyfunction]
@@ -82,7 +59,7 @@ fn nearest<'py>(
     size: usize,
     n_threads: usize,
 ) -> Result<Ids<'py>, Failure> {
-    Ok(ids(py, on_scores!(py, score, n_threads, |score, threads| partition::nearest(score, value, size, threads))?))
+    Ok(ids(py, on_scores!(py, n_threads, [score], |threads| partition::nearest(score, value, size, threads))?))
 }
 
 #[pyfunction]

@@ -1,31 +1,21 @@
 //! Binding of `unmemorize::rank` and of the bootstrap.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
-use unmemorize::parallel::Threads;
 use unmemorize::rank::{self, Kendall, Pearson, Spearman};
-use unmemorize::resample::{Bootstrap, Interval, Mean, Median};
-use unmemorize::{Error, resample};
+use unmemorize::resample::{self, Bootstrap, Interval, Mean, Quantile};
 
 use crate::error::Failure;
-use crate::interrupt::interruptible;
+use crate::scores::{Scores, on_scores};
 
-type Vector<'py> = PyReadonlyArray1<'py, f64>;
-
-/// (value, low, high) of what `kernel` finds without the GIL.
-fn interval(
-    py: Python<'_>,
-    n_threads: usize,
-    kernel: impl FnOnce(&Threads) -> Result<Interval, Error> + Send,
-) -> Result<(f64, f64, f64), Failure> {
-    let Interval { value, low, high } = interruptible(py, n_threads, kernel)?;
-    Ok((value, low, high))
+/// What Python gets of an interval.
+pub fn triple(Interval { value, low, high }: Interval) -> (f64, f64, f64) {
+    (value, low, high)
 }
 
 #[pyfunction]
-fn average_ranks<'py>(py: Python<'py>, x: Vector<'py>, n_threads: usize) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
-    let x = x.as_slice()?;
-    Ok(interruptible(py, n_threads, |threads| rank::average_ranks(x, threads))?.into_pyarray(py))
+fn average_ranks<'py>(py: Python<'py>, x: Scores<'py>, n_threads: usize) -> Result<Bound<'py, PyArray1<f64>>, Failure> {
+    Ok(on_scores!(py, n_threads, [x], |threads| rank::average_ranks(x, threads))?.into_pyarray(py))
 }
 
 /// How often each of n examples is drawn in resample `b`.
@@ -39,62 +29,71 @@ macro_rules! correlation {
         #[pyfunction]
         fn $name(
             py: Python<'_>,
-            x: Vector<'_>,
-            y: Vector<'_>,
+            x: Scores<'_>,
+            y: Scores<'_>,
             level: f64,
             resamples: usize,
             seed: u64,
             n_threads: usize,
         ) -> Result<(f64, f64, f64), Failure> {
-            let (x, y) = (x.as_slice()?, y.as_slice()?);
             let bootstrap = Bootstrap { level, resamples, seed };
-            interval(py, n_threads, |threads| Ok(bootstrap.of(&$statistic::new(x, y, threads)?, threads)))
+            on_scores!(py, n_threads, [x, y], |threads| Ok(bootstrap.of(&$statistic::new(x, y, threads)?, threads)))
+                .map(triple)
         }
     };
-}
-
-/// (value, low, high) of each column of x.
-#[pyfunction]
-fn spearman_columns(
-    py: Python<'_>,
-    x: PyReadonlyArray2<'_, f64>,
-    y: Vector<'_>,
-    level: f64,
-    resamples: usize,
-    seed: u64,
-    n_threads: usize,
-) -> Result<Vec<(f64, f64, f64)>, Failure> {
-    let columns = x.as_array().ncols();
-    let (x, y) = (x.as_slice()?, y.as_slice()?);
-    let bootstrap = Bootstrap { level, resamples, seed };
-    let found = interruptible(py, n_threads, |threads| rank::spearman_columns(x, columns, y, &bootstrap, threads))?;
-    Ok(found.into_iter().map(|Interval { value, low, high }| (value, low, high)).collect())
 }
 
 correlation!(pearson, Pearson);
 correlation!(spearman, Spearman);
 correlation!(kendall, Kendall);
 
-macro_rules! location {
-    ($name:ident, $statistic:ident) => {
-        #[pyfunction]
-        fn $name(
-            py: Python<'_>,
-            values: Vector<'_>,
-            level: f64,
-            resamples: usize,
-            seed: u64,
-            n_threads: usize,
-        ) -> Result<(f64, f64, f64), Failure> {
-            let values = values.as_slice()?;
-            let bootstrap = Bootstrap { level, resamples, seed };
-            interval(py, n_threads, |threads| Ok(bootstrap.of(&$statistic::new(values, threads)?, threads)))
-        }
-    };
+/// (value, low, high) of each column of x, which is given row by row.
+#[pyfunction]
+#[allow(clippy::too_many_arguments)] // those of a correlation, and a width
+fn spearman_columns(
+    py: Python<'_>,
+    x: Scores<'_>,
+    columns: usize,
+    y: Scores<'_>,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<Vec<(f64, f64, f64)>, Failure> {
+    let bootstrap = Bootstrap { level, resamples, seed };
+    let found =
+        on_scores!(py, n_threads, [x, y], |threads| { rank::spearman_columns(x, columns, y, &bootstrap, threads) })?;
+    Ok(found.into_iter().map(triple).collect())
 }
 
-location!(mean, Mean);
-location!(median, Median);
+#[pyfunction]
+fn mean(
+    py: Python<'_>,
+    values: Scores<'_>,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<(f64, f64, f64), Failure> {
+    let bootstrap = Bootstrap { level, resamples, seed };
+    on_scores!(py, n_threads, [values], |threads| Ok(bootstrap.of(&Mean::new(values, threads)?, threads))).map(triple)
+}
+
+/// `q`: in [0, 1].
+#[pyfunction]
+fn quantile(
+    py: Python<'_>,
+    values: Scores<'_>,
+    q: f64,
+    level: f64,
+    resamples: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<(f64, f64, f64), Failure> {
+    let bootstrap = Bootstrap { level, resamples, seed };
+    on_scores!(py, n_threads, [values], |threads| Ok(bootstrap.of(&Quantile::new(values, q, threads)?, threads)))
+        .map(triple)
+}
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(average_ranks, m)?)?;
@@ -104,5 +103,5 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(spearman_columns, m)?)?;
     m.add_function(wrap_pyfunction!(kendall, m)?)?;
     m.add_function(wrap_pyfunction!(mean, m)?)?;
-    m.add_function(wrap_pyfunction!(median, m)?)
+    m.add_function(wrap_pyfunction!(quantile, m)?)
 }

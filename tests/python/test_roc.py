@@ -97,7 +97,61 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
         assert found.auc == one.auc
         assert found.auc_interval(resamples=40, n_threads=t) == one.auc_interval(resamples=40, n_threads=1)
         assert found.tpr_interval(0.01, resamples=40, n_threads=t) == one.tpr_interval(0.01, resamples=40, n_threads=1)
+        for method in ("bootstrap", "clopper-pearson"):
+            swept = (curve.sweep(method=method, resamples=40, n_threads=k) for curve, k in ((found, t), (one, 1)))
+            assert len({tuple(v.tobytes() for v in vars(sweep).values()) for sweep in swept}) == 1
     assert one.auc_interval(resamples=40, seed=1) != one.auc_interval(resamples=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(attacks, st.lists(score, max_size=5), st.sampled_from([0.5, 0.95]))
+def test_a_sweep_counts_what_is_above_each_threshold(data, thresholds, level):
+    scores, members = map(np.array, zip(*data, strict=True))
+    found = roc(scores, members).sweep(thresholds, level=level)
+    assert found.thresholds.tolist() == thresholds
+    for side, rates in (
+        (members, (found.tpr, found.tpr_low, found.tpr_high)),
+        (~members, (found.fpr, found.fpr_low, found.fpr_high)),
+    ):
+        for threshold, rate, low, high in zip(thresholds, *rates, strict=True):
+            wanted = stats.proportion_interval(int((scores[side] >= threshold).sum()), int(side.sum()), level)
+            assert (rate, low, high) == (wanted.value, wanted.low, wanted.high)
+
+
+@settings(max_examples=30, deadline=None)
+@given(attacks, st.integers(0, 2**64 - 1))
+def test_a_bootstrapped_sweep_is_that_of_resampled_examples(data, seed):
+    scores, members = map(np.array, zip(*data, strict=True))
+    drawn = [_core.resample_counts(len(scores), seed, b) for b in range(20)]
+    found = roc(scores, members).sweep(method="bootstrap", level=0.8, resamples=20, seed=seed)
+    assert np.array_equal(found.thresholds, np.unique(scores)[::-1])
+    for side, low, high in ((members, found.tpr_low, found.tpr_high), (~members, found.fpr_low, found.fpr_high)):
+        counts = [c[side] for c in drawn if c[side].any()]
+        for j, threshold in enumerate(found.thresholds if counts else []):
+            expected = reference.bootstrap(np.mean, counts, scores[side] >= threshold, level=0.8)
+            assert [low[j], high[j]] == pytest.approx(list(expected), abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(attacks, st.sampled_from([0.0, 1e-5, 0.2]))
+def test_the_epsilon_of_a_curve_is_that_of_its_scores(data, delta):
+    scores, members = map(np.array, zip(*data, strict=True))
+    found = roc(scores, members).epsilon(delta=delta)
+    finite = np.clip(scores, -1e300, 1e300)
+    assert found.value == pytest.approx(reference.epsilon(finite[members, None], finite[~members, None], delta)[0])
+    assert 0 <= found.low <= found.value
+    assert (found.high, found.n) == (math.inf, len(scores))
+
+
+def test_a_proven_epsilon_is_seldom_more_than_the_truth():
+    """Scores without any information, all thresholds searched: of 100 90% bounds at most about 10 are above 0."""
+    rng = np.random.default_rng(0)
+    found = [roc(rng.normal(size=100), np.arange(100) < 50).epsilon(level=0.9) for _ in range(100)]
+    assert sum(bound.low > 0 for bound in found) <= 15
+    assert all(bound.value > 0 for bound in found)
+    apart = roc(np.arange(2000.0), np.arange(2000) >= 1000).epsilon()
+    assert apart.value == math.inf
+    assert 4 < apart.low < 5  # ln of about 1000 over ln(2 * 2 * 2000 / 0.05)
 
 
 def test_intervals_hold_their_level():
@@ -166,6 +220,14 @@ def test_other_threads_run_meanwhile():
         (lambda: roc([[1.0, 2.0]], [False, True]), ValueError, "scores: expected shape"),
         (lambda: roc([1.0, 2.0], [False, True]).tpr_at(1.5), ValueError, r"fpr: expected a share in \[0, 1\], got 1.5"),
         (lambda: roc([1.0, 2.0], [False, True]).tpr_interval(0.1, "wald"), ValueError, "method: expected 'bootstrap'"),
+        (lambda: roc([1.0, 2.0], [False, True]).sweep([np.nan]), ValueError, "thresholds: 1 of 1 values are NaN"),
+        (lambda: roc([1.0, 2.0], [False, True]).sweep(method="wald"), ValueError, "method: expected 'bootstrap'"),
+        (
+            lambda: roc([1.0, 2.0], [False, True]).sweep(method="bootstrap", together=True),
+            ValueError,
+            "together: expected method='clopper-pearson', got 'bootstrap'",
+        ),
+        (lambda: roc([1.0, 2.0], [False, True]).epsilon(delta=1.0), ValueError, "delta: expected a share"),
         (lambda: roc([1.0, 2.0], [False, True]).auc_interval(level=1.0), ValueError, "level: expected a share"),
         (lambda: roc([1.0, 2.0], [False, True]).auc_interval(resamples=-1), ValueError, "resamples: expected at least"),
     ],

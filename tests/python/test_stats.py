@@ -135,7 +135,9 @@ def test_average_ranks_are_those_of_scipy(x):
     assert np.array_equal(stats.average_ranks(x), scipy.stats.rankdata(x))
 
 
-@pytest.mark.parametrize(("name", "function"), [("mean", np.mean), ("median", np.median)])
+@pytest.mark.parametrize(
+    ("name", "function"), [("mean", np.mean), ("median", np.median), (0.9, lambda x: np.quantile(x, 0.9))]
+)
 @given(values=st.lists(few | st.floats(-1e6, 1e6), min_size=1, max_size=30))
 def test_a_named_statistic_is_that_function(name, function, values):
     named = stats.bootstrap_interval(values, name, seed=7, resamples=50)
@@ -213,8 +215,9 @@ def test_an_estimate_reads_well_and_survives_json():
         (lambda: stats.t_interval([1.0, np.nan]), "values: 1 of 2 are NaN"),
         (
             lambda: stats.bootstrap_interval([1.0], "mode"),
-            "statistic: expected a function, 'mean', 'median', got 'mode'",
+            r"statistic: expected 'mean', 'median', a share in \[0, 1\] or a function, got 'mode'",
         ),
+        (lambda: stats.bootstrap_interval([1.0], 1.5), "statistic: expected 'mean', .* got 1.5"),
         (lambda: stats.proportion_interval(3, 2), "successes: expected 0 to n with n >= 1, got 3 of 2"),
         (lambda: stats.proportion_interval(0, 0), "successes: expected 0 to n with n >= 1, got 0 of 0"),
     ],

@@ -1,9 +1,13 @@
 """The forgetting score ε: how surely one threshold tells unlearned models from retrained ones, example by example."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays, _core
+from unmemorize.stats import bootstrap_options
 
 
 def epsilon(
@@ -37,7 +41,65 @@ def epsilon(
         >>> epsilon([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]], [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]]).round(3).tolist()
         [0.0, inf]
     """
+    unlearned, oracle = _checked(unlearned_phi, oracle_phi, delta)
+    return _core.epsilon(unlearned, oracle, delta, _arrays.threads(n_threads))
+
+
+@dataclass(frozen=True, eq=False)
+class EpsilonInterval:
+    """The ε of each example with its interval.
+
+    Attributes:
+        value: float64 (n,).
+        low: lower ends.
+        high: upper ends; often inf with few models, some of whose resamples a threshold separates.
+    """
+
+    value: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def epsilon_interval(
+    unlearned_phi: ArrayLike,
+    oracle_phi: ArrayLike,
+    *,
+    delta: float = 1e-5,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    n_threads: int | None = None,
+) -> EpsilonInterval:
+    """`epsilon` of each example with its bootstrap percentile interval over the models.
+
+    Models of both sides are drawn together, the same for every example; a resample without a model of one side is left
+    out. Of the ε over examples `stats.bootstrap_interval` gives intervals, for instance of their median.
+
+    Args:
+        unlearned_phi: as of `epsilon`.
+        oracle_phi: as of `epsilon`.
+        delta: δ, in [0, 1).
+        level: of the intervals, in (0, 1).
+        resamples: of the bootstrap; 0: no intervals.
+        seed: of the resamples; the same seed gives the same bits for any number of threads.
+        n_threads: None: all that the process may use.
+
+    Raises:
+        ValueError, TypeError: as `epsilon`; an argument out of range.
+
+    O(U + O) time an example and resample, after one sort.
+
+    Example:
+        >>> found = epsilon_interval([[1.0], [2.0], [3.0], [4.0]], [[0.0], [1.5], [2.5], [3.5]], delta=0.0)
+        >>> found.value.round(3).tolist(), found.high.tolist()
+        ([0.693], [inf])
+    """
+    unlearned, oracle = _checked(unlearned_phi, oracle_phi, delta)
+    options = bootstrap_options(level, resamples, seed, n_threads)
+    return EpsilonInterval(*_core.epsilon_intervals(unlearned, oracle, delta, *options))
+
+
+def _checked(unlearned_phi: ArrayLike, oracle_phi: ArrayLike, delta: float) -> tuple[NDArray[Any], NDArray[Any]]:
     if not 0 <= delta < 1:
         raise ValueError(f"delta: expected a share in [0, 1), got {delta}")
-    sides = _arrays.logits(unlearned_phi, "unlearned_phi", "(U, n)"), _arrays.logits(oracle_phi, "oracle_phi", "(O, n)")
-    return _core.epsilon(*sides, delta, _arrays.threads(n_threads))
+    return _arrays.logits(unlearned_phi, "unlearned_phi", "(U, n)"), _arrays.logits(oracle_phi, "oracle_phi", "(O, n)")

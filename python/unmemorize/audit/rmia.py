@@ -50,9 +50,9 @@ def rmia(
         raise ValueError(f"gamma: expected a number above 0, got {gamma}")
     if a is not None and not 0 <= a <= 1:
         raise ValueError(f"a: expected None or a number in [0, 1], got {a}")
-    examples = _arrays.vector_f64(target, "target"), _arrays.vector_f64(reference, "reference")
+    examples = _arrays.scores(target, "target"), _arrays.scores(reference, "reference")
     population = (
-        _arrays.vector_f64(population_target, "population_target", "(N,)"),
-        _arrays.vector_f64(population_reference, "population_reference", "(N,)"),
+        _arrays.scores(population_target, "population_target", "(N,)"),
+        _arrays.scores(population_reference, "population_reference", "(N,)"),
     )
     return _core.rmia(*examples, *population, gamma, a, _arrays.threads(n_threads))

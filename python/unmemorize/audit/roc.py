@@ -1,5 +1,6 @@
 """How well scores tell members from others: the ROC curve with its intervals."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -7,9 +8,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays, _core
-from unmemorize.stats import Estimate, proportion_interval
+from unmemorize.stats import Estimate, bootstrap_options, proportion_interval
 
 Vector = NDArray[np.float64]
+Method = Literal["bootstrap", "clopper-pearson"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The rates of some thresholds of an attack, each with its interval.
+
+    Attributes:
+        thresholds: float64 (k,).
+        tpr: float64 (k,), share of the members whose score is at least the threshold.
+        tpr_low: lower ends.
+        tpr_high: upper ends.
+        fpr: float64 (k,), share of the others.
+        fpr_low: lower ends.
+        fpr_high: upper ends.
+    """
+
+    thresholds: Vector
+    tpr: Vector
+    tpr_low: Vector
+    tpr_high: Vector
+    fpr: Vector
+    fpr_low: Vector
+    fpr_high: Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +88,13 @@ class Roc:
         Raises:
             ValueError: an argument out of range.
         """
-        arguments = _bootstrap(level, resamples, seed, n_threads)
+        arguments = bootstrap_options(level, resamples, seed, n_threads)
         return Estimate(*self._sorted.auc(*arguments), self.n_members + self.n_others)
 
     def tpr_interval(
         self,
         fpr: float,
-        method: Literal["bootstrap", "clopper-pearson"] = "bootstrap",
+        method: Method = "bootstrap",
         *,
         level: float = 0.95,
         resamples: int = 1000,
@@ -91,12 +116,74 @@ class Roc:
             ValueError: an argument out of range.
         """
         value = self.tpr_at(fpr)
-        if method == "clopper-pearson":
+        if _exact(method):
             return proportion_interval(round(value * self.n_members), self.n_members, level)
-        if method != "bootstrap":
-            raise ValueError(f"method: expected 'bootstrap' or 'clopper-pearson', got {method!r}")
-        arguments = _bootstrap(level, resamples, seed, n_threads)
-        return Estimate(*self._sorted.tpr_at(fpr, *arguments), self.n_members + self.n_others)
+        options = bootstrap_options(level, resamples, seed, n_threads)
+        return Estimate(*self._sorted.tpr_at(fpr, *options), self.n_members + self.n_others)
+
+    def sweep(
+        self,
+        thresholds: ArrayLike | None = None,
+        method: Method = "clopper-pearson",
+        *,
+        level: float = 0.95,
+        together: bool = False,
+        resamples: int = 1000,
+        seed: int = 0,
+        n_threads: int | None = None,
+    ) -> Sweep:
+        """Both rates of every threshold, with intervals.
+
+        Args:
+            thresholds: (k,) real numbers in any order; None: every distinct score, descending.
+            method: "clopper-pearson", exact over the members and over the others; or "bootstrap" over all examples.
+            level: of each interval, in (0, 1).
+            together: whether all 2k exact intervals are to hold at once with that level (Bonferroni), so that a
+                threshold may be picked after having looked at all of them.
+            resamples: of the bootstrap, which takes 16 bytes for each of them and each threshold.
+            seed: of the resamples.
+            n_threads: None: all that the process may use.
+
+        Raises:
+            ValueError: NaN, an argument out of range, bootstrap intervals that are to hold together.
+        """
+        at = self.thresholds[1:] if thresholds is None else _arrays.vector_f64(thresholds, "thresholds", "(k,)")
+        exact = _exact(method)
+        if together and not exact:
+            raise ValueError("together: expected method='clopper-pearson', got 'bootstrap'")
+        options = bootstrap_options(level, 0 if exact else resamples, seed, n_threads)
+        rates = np.stack(self._sorted.sweep(at, *options)).reshape(3, -1, 2)  # value, low, high of each threshold
+        if exact:
+            each = 1 - (1 - level) / max(2 * len(at), 1) if together else level
+            for side, n in enumerate((self.n_members, self.n_others)):
+                counts = np.rint(rates[0, :, side] * n).astype(np.int64)
+                rates[1:, :, side] = _core.clopper_pearson(counts, n, each, options[-1])
+        return Sweep(at, *rates[:, :, 0], *rates[:, :, 1])
+
+    def epsilon(self, *, delta: float = 1e-5, level: float = 0.95, n_threads: int | None = None) -> Estimate:
+        """The ε of the best threshold, and the ε that is proven although the best was searched for.
+
+        The larger of ``ln((1 - δ - FPR) / FNR)`` and ``ln((1 - δ - FNR) / FPR)``, of the attacks that call a score a
+        member's if it is at least a threshold, or if it is below it. The value takes the rates as they were seen, as
+        `audit.epsilon` does. The lower end takes the worse end of each rate in a `sweep` whose intervals hold together.
+
+        Args:
+            delta: δ, in [0, 1).
+            level: with which the lower end holds, in (0, 1). There is no upper end: another attack may be better.
+            n_threads: None: all that the process may use.
+
+        Raises:
+            ValueError: δ or the level out of range.
+        """
+        if not 0 <= delta < 1:
+            raise ValueError(f"delta: expected a share in [0, 1), got {delta}")
+        sweep = self.sweep(level=level, together=True, n_threads=n_threads)
+        seen = (_proven(*rates, delta) for rates in ((sweep.tpr, sweep.fpr), (1 - sweep.tpr, 1 - sweep.fpr)))
+        sure = (
+            _proven(*rates, delta)
+            for rates in ((sweep.tpr_low, sweep.fpr_high), (1 - sweep.tpr_high, 1 - sweep.fpr_low))
+        )
+        return Estimate(max(seen), max(sure), math.inf, self.n_members + self.n_others)
 
 
 def roc(scores: ArrayLike, members: ArrayLike, *, n_threads: int | None = None) -> Roc:
@@ -120,15 +207,29 @@ def roc(scores: ArrayLike, members: ArrayLike, *, n_threads: int | None = None) 
         (0.75, 0.5)
         >>> print(curve.tpr_interval(0.0, "clopper-pearson"))
         0.500 [0.013, 0.987]
+        >>> curve.sweep([0.8, 0.3]).tpr_low.round(3).tolist()
+        [0.013, 0.158]
     """
     who = _arrays.matrix_bool(members, "members", "(n,)")
-    core = _core.Roc(_arrays.vector_f64(scores, "scores"), who, _arrays.threads(n_threads))
+    core = _core.Roc(_arrays.scores(scores, "scores"), who, _arrays.threads(n_threads))
     auc, _, _ = core.auc(0.5, 0, 0, 1)
     count = int(who.sum())
     return Roc(*core.curve(), auc, count, len(who) - count, core)
 
 
-def _bootstrap(level: float, resamples: int, seed: int, n_threads: int | None) -> tuple[float, int, int, int]:
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a share in (0, 1), got {level}")
-    return level, _arrays.count(resamples, "resamples", 0), _arrays.seed(seed), _arrays.threads(n_threads)
+def _exact(method: str) -> bool:
+    if method not in ("bootstrap", "clopper-pearson"):
+        raise ValueError(f"method: expected 'bootstrap' or 'clopper-pearson', got {method!r}")
+    return method == "clopper-pearson"
+
+
+def _proven(tpr: Vector, fpr: Vector, delta: float) -> float:
+    """The largest ε of some attacks, at least 0: inf of one that never errs, none of one that errs in one way only."""
+    fnr = 1 - tpr
+    if ((fnr == 0) & (fpr == 0)).any():
+        return math.inf
+    both = (fnr > 0) & (fpr > 0)
+    fnr, fpr = fnr[both], fpr[both]
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN: proves nothing
+        found = np.log(np.concatenate([(1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr]))
+    return float(np.fmax.reduce(found, initial=0.0))

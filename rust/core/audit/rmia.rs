@@ -4,21 +4,21 @@ use std::ops::RangeInclusive;
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::partition::key;
+use crate::partition::{Score, key};
 
 /// Examples of one piece of work.
 const CHUNK: usize = 1024;
 
 /// Probabilities of the true label.
 #[derive(Debug, Clone, Copy)]
-pub struct Probabilities<'a> {
+pub struct Probabilities<'a, T, R> {
     /// By the target model; in [0, 1].
-    pub target: &'a [f64],
+    pub target: &'a [T],
     /// Mean over the reference models; in (0, 1].
-    pub reference: &'a [f64],
+    pub reference: &'a [R],
 }
 
-impl Probabilities<'_> {
+impl<T: Score, R: Score> Probabilities<'_, T, R> {
     /// LR = target / p, where p is the reference, or with the offline `a` of models that were not trained on the
     /// example, p = ((1 + a) reference + 1 - a) / 2.
     fn ratios(&self, names: [&'static str; 2], a: Option<f64>) -> Result<Vec<f64>, Error> {
@@ -26,19 +26,19 @@ impl Probabilities<'_> {
         in_range(names[0], self.target, 0.0..=1.0, "[0, 1]")?;
         in_range(names[1], self.reference, f64::MIN_POSITIVE..=1.0, "(0, 1]")?;
         let p = |out: f64| a.map_or(out, |a| f64::midpoint((1.0 + a) * out, 1.0 - a));
-        Ok(self.target.iter().zip(self.reference).map(|(&target, &out)| target / p(out)).collect())
+        Ok(self.target.iter().zip(self.reference).map(|(&target, &out)| target.into() / p(out.into())).collect())
     }
 }
 
-fn in_range(
+fn in_range<T: Score>(
     name: &'static str,
-    values: &[f64],
+    values: &[T],
     range: RangeInclusive<f64>,
     expected: &'static str,
 ) -> Result<(), Error> {
-    match values.iter().position(|v| !range.contains(v)) {
+    match values.iter().position(|&v| !range.contains(&v.into())) {
         None => Ok(()),
-        Some(id) => Err(Error::NotProbability { name, expected, value: values[id], id }),
+        Some(id) => Err(Error::NotProbability { name, expected, value: values[id].into(), id }),
     }
 }
 
@@ -50,8 +50,8 @@ fn in_range(
 /// # Errors
 /// Different lengths, no population, values that are no probabilities.
 pub fn rmia(
-    examples: Probabilities<'_>,
-    population: Probabilities<'_>,
+    examples: Probabilities<'_, impl Score, impl Score>,
+    population: Probabilities<'_, impl Score, impl Score>,
     gamma: f64,
     a: Option<f64>,
     threads: &Threads,

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::partition::{no_nan, sorted};
-use crate::resample::Statistic;
+use crate::partition::{Score, no_nan, sorted};
+use crate::resample::{Statistic, Statistics};
 
 /// Scores in descending order with who is a member. Examples with equal scores are told apart by no threshold.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Roc {
     /// # Errors
     /// Different lengths, NaN, more than 2^32 - 1 scores, no member or no other.
     #[allow(clippy::cast_possible_truncation)] // n was compared with u32::MAX
-    pub fn new(scores: &[f64], members: &[bool], threads: &Threads) -> Result<Self, Error> {
+    pub fn new<T: Score>(scores: &[T], members: &[bool], threads: &Threads) -> Result<Self, Error> {
         Error::check_length("members", members.len(), scores.len(), "scores")?;
         no_nan("scores", scores, threads)?;
         let count = members.iter().filter(|&&m| m).count();
@@ -46,7 +46,7 @@ impl Roc {
         });
         Ok(Self {
             ends: ends.collect(),
-            thresholds: order.chunk_by(|a, b| a.0 == b.0).map(|run| scores[run[0].1] + 0.0).collect(),
+            thresholds: order.chunk_by(|a, b| a.0 == b.0).map(|run| scores[run[0].1].into() + 0.0).collect(),
             is_member: order.iter().map(|&(_, id)| members[id]).collect(),
             ids: order.into_iter().map(|(_, id)| id as u32).collect(),
         })
@@ -139,5 +139,52 @@ impl Statistic for TprAt<'_> {
             found += m;
         }
         if others == 0 { f64::NAN } else { found as f64 / members as f64 }
+    }
+}
+
+/// True and false positive rate of each of some thresholds, in turn: the shares of the scores that are at least as high.
+/// NaN of a resample that holds none of the kind.
+#[derive(Debug)]
+pub struct Sweep<'a> {
+    roc: &'a Roc,
+    runs: Vec<usize>, // of equal scores that each threshold lets in
+}
+
+impl<'a> Sweep<'a> {
+    /// Thresholds in any order.
+    ///
+    /// # Errors
+    /// NaN.
+    pub fn new(roc: &'a Roc, thresholds: &[f64]) -> Result<Self, Error> {
+        no_nan("thresholds", thresholds, &Threads::one())?;
+        let let_in = |&threshold: &f64| roc.thresholds.partition_point(|&score| score >= threshold);
+        Ok(Self { roc, runs: thresholds.iter().map(let_in).collect() })
+    }
+}
+
+impl Statistics for Sweep<'_> {
+    type Scratch = Vec<(u64, u64)>; // members and others in the highest 0, 1, .. runs
+
+    fn n(&self) -> usize {
+        self.roc.ids.len()
+    }
+
+    fn width(&self) -> usize {
+        2 * self.runs.len()
+    }
+
+    fn write(&self, counts: &[u32], passed: &mut Vec<(u64, u64)>, out: &mut [f64]) {
+        let (mut members, mut others) = (0, 0);
+        passed.clear();
+        passed.push((0, 0));
+        passed.extend(self.roc.runs(counts).map(|(m, o)| {
+            members += m;
+            others += o;
+            (members, others)
+        }));
+        for (rates, &runs) in out.chunks_exact_mut(2).zip(&self.runs) {
+            let (found, wrong) = passed[runs];
+            rates.copy_from_slice(&[found as f64 / members as f64, wrong as f64 / others as f64]);
+        }
     }
 }
