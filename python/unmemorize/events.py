@@ -1,5 +1,7 @@
 """Learning events: what one training run says about every example, gathered while it runs."""
 
+import threading
+from collections import deque
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal, Self, cast
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays, _core
+from unmemorize._transfer import Transfer
 
 Mode = Literal["train", "eval"]
 
@@ -26,21 +29,16 @@ PROXIES = {
 """Name of each statistic, and the sign that turns it to higher = more memorized."""
 
 _LAST_EPOCH = 2**31 - 2
-_PENDING_BYTES = 64 << 20  # of logits that may wait on the device
+_WAITING_BYTES = 64 << 20  # of logits that may be on their way from a device
 
 
 @dataclass(frozen=True)
-class _Pending:
-    """A batch whose logits are still on the device."""
+class _Batch:
+    """A batch that comes from a device."""
 
-    ids: Any
-    logits: Any
-    labels: Any
+    transfer: Transfer
     epoch: int | None
-
-    @property
-    def bytes(self) -> int:
-        return int(self.logits.numel() * self.logits.element_size())
+    bytes: int  # of its logits
 
 
 class LearningEvents:
@@ -53,8 +51,9 @@ class LearningEvents:
         events.update(ids, logits, labels, epoch=epoch)
 
     It holds 80 bytes an example, whatever the number of epochs and classes. Calls from several threads wait for each
-    other. Logits on a GPU are not waited for: they are copied on the device (up to 64 MiB of them) and recorded when
-    the results are asked for, or when there are too many; a bad value among them is reported then.
+    other. Logits on a GPU are not waited for: each update sends its own on their way to the CPU and records what has
+    arrived of those before, in their order; the results, when asked for, wait for the rest. A bad value among them is
+    reported then. Only where 64 MiB are on their way does an update wait, for the oldest batch.
 
     Args:
         n_examples: How many training examples there are; ids are 0 to n_examples - 1.
@@ -80,8 +79,9 @@ class LearningEvents:
 
     def __init__(self, n_examples: int, *, mode: Mode = "train") -> None:
         self._core = _core.LearningEvents(_arrays.count(n_examples, "n_examples", 0), mode)
-        self._pending: list[_Pending] = []
-        self._pending_bytes = 0
+        self._waiting: deque[_Batch] = deque()
+        self._refused: deque[Exception] = deque()  # what was wrong with batches from a device
+        self._lock = threading.RLock()  # of these two: batches are recorded in their order
 
     def update(
         self,
@@ -114,9 +114,9 @@ class LearningEvents:
         if epoch is not None:
             epoch = _arrays.count(epoch, "epoch", 0, _LAST_EPOCH)
         if _arrays.on_device(logits):
-            self._queue(ids, logits, labels, epoch)
+            self._send(ids, logits, labels, epoch)
             return
-        if self._pending:
+        if self._waiting or self._refused:
             self.flush()
         self._record(ids, logits, labels, epoch, n_threads)
 
@@ -127,27 +127,36 @@ class LearningEvents:
         n_threads = _arrays.threads(n_threads, z.size)
         self._core.update(_arrays.integers(ids, "ids"), z, _arrays.integers(labels, "labels"), epoch, n_threads)
 
-    def _queue(self, ids: Any, logits: Any, labels: Any, epoch: int | None) -> None:
-        """Keeps a batch on the device. Copies, because the loop may reuse or change its buffers."""
-        pending = _Pending(
-            _arrays.copied(ids, "ids"), _arrays.copied(logits, "logits"), _arrays.copied(labels, "labels"), epoch
-        )
-        self._pending.append(pending)
-        self._pending_bytes += pending.bytes
-        if self._pending_bytes > _PENDING_BYTES:
-            self.flush()
+    def _send(self, ids: Any, logits: Any, labels: Any, epoch: int | None) -> None:
+        """Sends a batch on its way, and records those that have arrived; waits for some only if there are too many."""
+        transfer = Transfer((ids, logits, labels), ("ids", "logits", "labels"), logits.device)
+        with self._lock:
+            self._waiting.append(_Batch(transfer, epoch, logits.numel() * logits.element_size()))
+            while self._waiting and (
+                self._waiting[0].transfer.arrived or sum(b.bytes for b in self._waiting) > _WAITING_BYTES
+            ):
+                self._record_oldest()
+
+    def _record_oldest(self) -> None:
+        batch = self._waiting.popleft()
+        ids, logits, labels = batch.transfer.wait()
+        try:
+            self._record(ids, logits, labels, batch.epoch)
+        except (ValueError, IndexError, TypeError) as error:
+            self._refused.append(error)
 
     def flush(self) -> None:
-        """Records the batches that still wait on the device; everything that reads the results does so itself.
+        """Records the batches that are still on their way; everything that reads the results does so itself.
 
         Raises:
-            ValueError, IndexError, TypeError: As `update`, for the first bad batch. That batch is left out; the ones
-                before it are recorded and the ones after it keep waiting.
+            ValueError, IndexError, TypeError: As `update`, for the first bad batch that no flush has named yet. Bad
+                batches are left out, the others are recorded.
         """
-        while self._pending:
-            batch = self._pending.pop(0)
-            self._pending_bytes -= batch.bytes
-            self._record(batch.ids, batch.logits, batch.labels, batch.epoch)
+        with self._lock:
+            while self._waiting:
+                self._record_oldest()
+            if self._refused:
+                raise self._refused.popleft()
 
     def scores(self, *, n_threads: int | None = None) -> dict[str, NDArray[np.float64]]:
         """The statistics, each with its own sign: means over the sights of an example, unless said otherwise.

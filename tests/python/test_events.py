@@ -387,67 +387,6 @@ def test_a_forked_child_has_its_own_threads():
     assert child.exitcode == 0
 
 
-class Device(torch.Tensor):
-    """A tensor that says it is on a GPU, and counts how often it is fetched."""
-
-    fetched = 0
-    is_cpu = False
-
-    @property
-    def device(self):
-        return torch.device("cuda")
-
-    def cpu(self):
-        Device.fetched += 1
-        return self.as_subclass(torch.Tensor)
-
-
-def on_device(x):
-    return torch.as_tensor(x).clone().as_subclass(Device)
-
-
-@pytest.fixture
-def fetched():
-    Device.fetched = 0
-    return lambda: Device.fetched
-
-
-def test_logits_on_a_device_are_not_waited_for(fetched):
-    wanted, events = LearningEvents(40), LearningEvents(40)
-    for seed in range(3):
-        ids, logits, labels = batch(40, 10, seed=seed)
-        wanted.update(ids, logits, labels)
-        tensors = [on_device(x) for x in (ids, logits, labels)]
-        events.update(*tensors)
-        for tensor in tensors:
-            tensor.as_subclass(torch.Tensor).zero_()  # the loop reuses its buffers
-    assert fetched() == 0
-    assert bits(events) == bits(wanted)
-    assert fetched() == 9
-
-
-def test_waiting_logits_are_bounded(fetched, monkeypatch):
-    monkeypatch.setattr("unmemorize.events._PENDING_BYTES", 3 * 40 * 10 * 4)
-    events = LearningEvents(40)
-    for seed in range(4):
-        assert fetched() == 0
-        events.update(*[on_device(x) for x in batch(40, 10, seed=seed)])
-    assert fetched() == 12
-    assert (events.seen == 4).all()
-
-
-def test_a_bad_batch_on_a_device_is_reported_once_and_left_out(fetched):
-    events = LearningEvents(40)
-    ids, logits, labels = batch(40, 10)
-    bad = logits.copy()
-    bad[7, 3] = np.nan
-    for values in (logits, bad, logits):
-        events.update(on_device(ids), on_device(values), on_device(labels))
-    with pytest.raises(ValueError, match=f"not finite .* for example {ids[7]}"):
-        events.scores()
-    assert (events.seen == 2).all()
-
-
 def test_no_torch_is_needed():
     use = "um.LearningEvents(2).update([0], [[0.0, 1.0]], [1])"
     code = f"import sys, unmemorize as um; {use}; assert 'torch' not in sys.modules"
