@@ -115,6 +115,15 @@ def test_workers_have_one_torch_thread(tmp_path: Path) -> None:
     assert os.environ.get("OMP_NUM_THREADS") is None
 
 
+def test_workers_keep_their_memory_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    names = {"trim": "MALLOC_TRIM_THRESHOLD_", "mmap": "MALLOC_MMAP_THRESHOLD_"}
+    found = run([Task(key, "os:getenv", {"key": name}) for key, name in names.items()], tmp_path, workers=1)
+    assert found == {"trim": "1000000", "mmap": str(32 << 20)}
+
+
 def test_a_killed_worker_is_replaced_once(tmp_path: Path) -> None:
     task = Task("once", "engine_tasks:die_once", {"home": str(tmp_path)})
     assert run([task], tmp_path / "out", workers=1) == {"once": {"survived": True}}

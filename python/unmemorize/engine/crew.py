@@ -16,6 +16,12 @@ from unmemorize.engine.task import TaskError
 
 ATTEMPTS = 2  # of a task whose worker was killed, by the system for lack of memory, say
 
+# glibc would give the large tensors of a step back to the system, and have them anew, page by page, in the next. Other
+# systems do not know these names; the user's own values come first.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # bytes; the most that glibc takes
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+}
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "UNMEMORIZE_WORKER"), "1")
 # The same modules as here, but not this program's own __main__: a script needs no guard, a notebook works too.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from unmemorize.engine.process import main; main()"
@@ -49,7 +55,7 @@ class _Worker:
             [sys.executable, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD, **_device_of(number)},
+            env={**_KEEP_MEMORY, **os.environ, **_ONE_THREAD, **_device_of(number)},
             start_new_session=True,  # Ctrl-C is for the parent, which then ends its workers
         )
 
