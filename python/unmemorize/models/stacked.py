@@ -85,15 +85,25 @@ class _Linear(nn.Module):
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
-        weights = [layer.weight.detach().T for layer in layers]
+        weights = [layer.weight.detach() for layer in layers]
         biases = [layer.bias.detach()[None] for layer in layers if layer.bias is not None]
         self.weight = nn.Parameter(torch.stack(weights))
         self.bias = nn.Parameter(torch.stack(biases)) if biases else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.reshape(len(x), len(self.weight), -1).transpose(0, 1)
-        out = torch.bmm(x, self.weight) if self.bias is None else torch.baddbmm(self.bias, x, self.weight)
+        weight = self.weight.mT
+        out = torch.bmm(x, weight) if self.bias is None else torch.baddbmm(self.bias, x, weight)
         return out.transpose(0, 1).flatten(1)
+
+
+class _Flatten(nn.Flatten):
+    """Its gradient comes channels-last, as all that is before it is laid out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4 and x.requires_grad:
+            x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+        return super().forward(x)
 
 
 def _widened(*sizes: str) -> Callable[[Layers], nn.Module]:
@@ -127,6 +137,7 @@ _STACKED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.BatchNorm2d: _widened("num_features"),
     nn.GroupNorm: _widened("num_groups", "num_channels"),
     nn.Linear: _Linear,
+    nn.Flatten: lambda layers: _Flatten(layers[0].start_dim, layers[0].end_dim),
 }
 
 

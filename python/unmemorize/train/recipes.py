@@ -84,10 +84,10 @@ class Recipe:
         """The optimizer over the parameters that train."""
         parameters = [p for p in model.parameters() if p.requires_grad]
         if self.optimizer == "adamw":
-            return optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, foreach=True)
+            return optim.AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay, fused=True)
         return optim.SGD(
             parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov,
-            foreach=True,
+            fused=True,
         )  # fmt: skip
 
 
