@@ -82,10 +82,10 @@ def with_threads(count: int, work: Callable[[], int]) -> Callable[[], int]:
     return run
 
 
-def by_workers(crew: Crew, workers: int, stack: int) -> Callable[[], int]:
+def by_workers(crew: Crew, dtype: str, stack: int) -> Callable[[], int]:
     """The engine as it is: trained, asked and stored."""
-    plan = Plan(DIGITS.hash, RECIPE, stack=stack)
-    count = workers * max(stack, 2)
+    plan = Plan(DIGITS.hash, RECIPE, stack=stack, dtype=dtype)
+    count = 20 if stack > 1 else 4
 
     def run() -> int:
         with TemporaryDirectory() as folder:
@@ -103,8 +103,8 @@ def techniques(stack: ExitStack) -> Iterator[tuple[str, Callable[[], int]]]:
     for count in (2, 5):
         yield f"tensors, 1 thread, stacks of {count}", with_threads(1, lambda count=count: in_this_process(count))
     crew = stack.enter_context(Crew(2))
-    for count in (1, 5):
-        yield f"engine, 2 workers, stacks of {count}", by_workers(crew, 2, count)
+    for dtype, count in (("float32", 1), ("float32", 5), ("bfloat16", 5), ("bfloat16", 10)):
+        yield f"engine, 2 workers, stacks of {count}, {dtype}", by_workers(crew, dtype, count)
 
 
 def main() -> None:

@@ -78,6 +78,15 @@ def test_killed_again_and_again_it_ends_with_the_bits_of_an_undisturbed_run(
     )
 
 
+def test_half_the_precision_is_another_plan_with_larger_stacks(small: Path, tmp_path: Path) -> None:
+    store = train(small, tmp_path / "store", models=10, dtype="bfloat16")
+    plan = json.loads((tmp_path / "store" / "manifest.json").read_text())["plan"]
+    assert (plan["dtype"], plan["stack"]) == ("bfloat16", 10)
+    assert np.mean([entry.meta["train"] for entry in store]) > 0.95
+    with pytest.raises(ValueError, match="dtype: expected auto, float32 or bfloat16, got int8"):
+        Plan("", RECIPES["digits"], dtype="int8")
+
+
 def test_what_is_stored_is_not_trained_again_and_what_is_not_is(small: Path, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "store"
     train(small, out, models=10)
@@ -124,6 +133,7 @@ def test_only_the_candidates_of_a_targeted_design_are_left_out(small: Path, tmp_
         ({"noise": 0.1}, "data_hash is '[0-9a-f]{64}', expected '[0-9a-f]{64}'"),
         ({"seed": 1}, "holds models of seed 0, expected 1"),
         ({"stack": 2}, "holds models of stack 5, expected 2"),
+        ({"dtype": "bfloat16"}, "holds models of dtype 'auto', expected 'bfloat16'"),
         ({"models": 25}, "does not grow to one of 25; from the first on, ask for multiples of 10"),
     ],
 )

@@ -73,6 +73,9 @@ def command(
     stack: Annotated[
         int | None, typer.Option(min=1, help="Models trained at once in one process; default: what is fastest.")
     ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Of the forward pass: auto (bfloat16 on a GPU that has it), float32 or bfloat16.")
+    ] = "auto",
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say what it will cost, by a probe of half a minute; train nothing.")
     ] = False,
@@ -102,9 +105,9 @@ def command(
     found = recipe_of(recipe, target, of)
     before = Books(out).load()
     if stack is None:
-        stack = before[0].stack if before else stack_for(found, of, device)
+        stack = before[0].stack if before else stack_for(found, of, device, dtype)
     candidates = () if ids is None else tuple(sorted(rows_of(read_source_ids(ids), of).tolist()))
-    plan = Plan(of.hash, found, design, ratio, seed, stack=stack, ids=candidates)
+    plan = Plan(of.hash, found, design, ratio, seed, dtype, stack, candidates)
     kept = [name for name in keep.split(",") if name]
     if estimate:
         cost = costs.estimate(plan, models, source, keep=kept, device=device, workers=workers)

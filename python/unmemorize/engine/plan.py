@@ -17,6 +17,7 @@ from unmemorize.ensemble import Design
 from unmemorize.errors import StoreError
 from unmemorize.models import build, can_stack
 from unmemorize.train import Context, Recipe, derive_seed
+from unmemorize.train.context import DTYPES
 
 REFERENCE_DESIGNS = ("balanced", "independent", "pairs", "targeted")
 STACKS = (10, 5, 2)  # models trained at once, largest first
@@ -42,7 +43,7 @@ class Plan:
         ids: rows of the candidates of design "targeted".
 
     Raises:
-        ValueError: an unknown design, or a stack of less than 1.
+        ValueError: an unknown design or dtype, or a stack of less than 1.
     """
 
     data_hash: str
@@ -60,6 +61,8 @@ class Plan:
         if (self.design == "targeted") != bool(self.ids):
             raise ValueError(f"ids: candidates are for design 'targeted', which needs them; got {self.design!r} and "
                              f"{len(self.ids)} ids")  # fmt: skip
+        if self.dtype not in ("auto", *DTYPES):
+            raise ValueError(f"dtype: expected auto, {' or '.join(DTYPES)}, got {self.dtype}")
         if self.stack < 1:
             raise ValueError(f"stack: expected at least 1, got {self.stack}")
 
@@ -101,19 +104,21 @@ class Plan:
         return cls(**{**fields, "recipe": Recipe.from_dict(fields["recipe"]), "ids": tuple(fields["ids"])})
 
 
-def stack_for(recipe: Recipe, of: Data, device: str = "auto") -> int:
+def stack_for(recipe: Recipe, of: Data, device: str = "auto", dtype: str = "auto") -> int:
     """How many models to train at once: as many as cost one CPU core more to start their operations than to do them.
 
     Measured on one core (docs/ensembles.md): a stack of 5 trains the small network for digits 1.35 times as fast, and
-    nothing is won where a step has more than `STACKED_FLOPS`. A GPU was not measured: there it is 1.
+    nothing is won where a step has more than `STACKED_FLOPS`; in bfloat16, where as many take half as long, than twice
+    that. A GPU was not measured: there it is 1.
     """
-    network = build(recipe.model, of)
-    if torch.device(Context(device=device).device).type != "cpu" or not can_stack(network, of.shape):
+    network, ctx = build(recipe.model, of), Context(device=device, dtype=dtype)
+    if torch.device(ctx.device).type != "cpu" or not can_stack(network, of.shape):
         return 1
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(2, *of.shape))
     flops = counter.get_total_flops() / 2 * recipe.batch_size
-    return next((stack for stack in STACKS if stack * flops <= STACKED_FLOPS), 1)
+    most = STACKED_FLOPS * (2 if ctx.dtype == torch.bfloat16 else 1)
+    return next((stack for stack in STACKS if stack * flops <= most), 1)
 
 
 class Books:
