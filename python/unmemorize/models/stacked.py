@@ -43,7 +43,7 @@ class Stacked(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(S * b, c, h, w), those of each network together -> logits (S * b, C)."""
         own = images.view(self.count, -1, *images.shape[1:])
-        wide = own.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        wide = _channels_last(own.transpose(0, 1).flatten(1, 2))
         logits: Tensor = self.network(wide)
         return logits.view(len(wide), self.count, -1).transpose(0, 1).flatten(0, 1)
 
@@ -102,8 +102,12 @@ class _Flatten(nn.Flatten):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 4 and x.requires_grad:
-            x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+            x.register_hook(_channels_last)  # type: ignore[no-untyped-call]
         return super().forward(x)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _widened(*sizes: str) -> Callable[[Layers], nn.Module]:
