@@ -32,7 +32,7 @@ def entries(store: Path) -> int:
 def kill(store: Path, arguments: list[str], draw: random.Random) -> str:
     """Start the command and kill it at a random moment; what was there then."""
     before, start = entries(store), time.monotonic()
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if draw.random() < AT_START:
         wait = draw.uniform(0, STARTING)
     else:
@@ -42,7 +42,7 @@ def kill(store: Path, arguments: list[str], draw: random.Random) -> str:
     while time.monotonic() - start < wait and process.poll() is None:
         time.sleep(0.02)
     if process.poll() is not None:
-        raise SystemExit(f"{store}: the run ended by itself, status {process.returncode}")
+        raise SystemExit(f"{store}: the run ended by itself, status {process.returncode}: {process.communicate()[1]}")
     process.kill()
     process.wait()
     return f"after {time.monotonic() - start:.1f} s with {entries(store)} models"
