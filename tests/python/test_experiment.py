@@ -13,31 +13,39 @@ import numpy as np
 import pytest
 from same_results import differences
 from unmemorize import experiment, models, report, train
+from unmemorize.cli import demo
 from unmemorize.errors import StoreError
-from unmemorize.experiment import Experiment, Settings, method, preset, presets, summarize
-from unmemorize.experiment.tuning import OBJECTIVE
+from unmemorize.experiment import Experiment, Settings, grid, method, preset, presets, summarize, tuned
+from unmemorize.experiment.methods import Cell
+from unmemorize.experiment.objectives import OBJECTIVES
 
-TINY = Settings(models=10, runs=2, size=30, algorithms=("fine_tune",))
+TINY = Settings(models=10, runs=2, size=30)
+METHODS = (Cell("nothing"), *grid(["fine_tune"]), Cell("retrain"))
 
 
 def run_all(folder: Path, workers: int) -> None:
     study = Experiment(folder, TINY, workers=workers)
-    report.write(summarize(study, study.run(), versions={}), folder)
+    found = study.run(tuned(METHODS, "digits", TINY.recipe))
+    report.write(summarize(study, found, preset("digits")["study"], versions={}), folder)
 
 
-def test_every_shipped_preset_makes_every_method() -> None:
+def test_every_cell_of_a_shipped_preset_makes_a_method() -> None:
     for name in presets():
-        cells = preset(name)["cells"]
-        for cell in Settings(preset=name).cells:
-            if cell.algorithm != "nothing":
-                method(cell, cells[cell.key], ensemble=object() if cell.algorithm == "out_of_sample" else None)  # type: ignore[arg-type]
+        for key, steps in preset(name)["cells"].items():
+            cell = Cell(*key.split("-"))
+            assert cell.key == key
+            method(cell, steps, ensemble=object() if cell.algorithm == "out_of_sample" else None)  # type: ignore[arg-type]
 
 
-def test_every_method_of_a_preset_had_the_same_budget() -> None:
+def test_the_demo_finds_its_methods_in_its_preset() -> None:
+    assert set(tuned(demo.METHODS, demo.PRESET, "digits")) == set(demo.METHODS)
+
+
+def test_a_preset_is_of_one_study_with_one_budget() -> None:
     for name in presets():
         study = preset(name)["study"]
         assert study["trials"] >= 1
-        assert study["objective"] == OBJECTIVE
+        assert study["objective"] in {objective.words for objective in OBJECTIVES.values()}
 
 
 def test_unknown_names_list_the_known() -> None:
@@ -45,8 +53,19 @@ def test_unknown_names_list_the_known() -> None:
         preset("mnist")
     with pytest.raises(ValueError, match="plan: no plan 'rumf'; known are vanilla, shuffle, rum"):
         method(experiment.Cell("fine_tune", "rumf"), [{}])
+    with pytest.raises(ValueError, match="plan: no plan 'rumf'; known are vanilla, shuffle, rum"):
+        grid(["salun"], ["rumf"])
+    with pytest.raises(ValueError, match=r"preset 'digits': has no 'scrub-vanilla'; it has fine_tune-vanilla, "):
+        tuned([Cell("scrub")], "digits", "digits")
     with pytest.raises(ValueError, match="steps: expected 1 for plan 'vanilla', got 2"):
         method(experiment.Cell("fine_tune"), [{}, {}])
+
+
+def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:
+    for text, message in (("[cells]", "no table 'study'"), ("a = ", "not TOML")):
+        (tmp_path / "own.toml").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            preset(tmp_path / "own.toml")
 
 
 def test_no_two_roles_share_a_seed() -> None:
@@ -100,7 +119,7 @@ def test_killed_and_run_again_it_gives_the_numbers_of_an_undisturbed_run(finishe
         f"if __name__ == '__main__':\n    run_all(Path({str(tmp_path / 'run')!r}), workers=2)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    for tasks in (4, 15):
+    for tasks in (4, 14):
         process = subprocess.Popen([sys.executable, str(program)], env=environment)
         while process.poll() is None and len(list((tmp_path / "run" / "tasks").glob("*.json"))) < tasks:
             time.sleep(0.01)

@@ -11,8 +11,11 @@ from unmemorize import report
 from unmemorize.cli import manifest
 from unmemorize.cli.options import Config, Seed, Workers
 from unmemorize.cli.stages import Stages
-from unmemorize.experiment import Experiment, Settings, summarize
+from unmemorize.engine import Crew
+from unmemorize.experiment import Cell, Experiment, Settings, grid, preset, summarize, tuned
 
+PRESET = "digits"
+METHODS = (Cell("nothing"), *grid(("fine_tune", "neg_grad_plus", "salun")), Cell("out_of_sample"))
 QUICK_MODELS, QUICK_RUNS = 20, 2  # seconds instead of minutes; the numbers are rough
 
 
@@ -31,11 +34,12 @@ def command(
     settings = Settings(seed=seed, data_seed=seed)
     if quick:
         settings = replace(settings, models=QUICK_MODELS, runs=QUICK_RUNS)
-    with Stages(console) as stages:
-        study = Experiment(out, settings, workers=workers, progress=stages.update)
-        found = study.run(stages.begin)
+    with Crew(workers) as crew, Stages(console) as stages:
+        study = Experiment(out, settings, executor=crew, progress=stages.update)
+        found = study.run(tuned(METHODS, PRESET, settings.recipe), stages.begin)
         stages.begin("audit")
-        results = summarize(study, found, versions=manifest.versions(), command=manifest.command_line())
+        tuning = preset(PRESET)["study"]
+        results = summarize(study, found, tuning, versions=manifest.versions(), command=manifest.command_line())
     results = replace(results, stages=tuple(stages.seconds.items()))
     page = report.write(results, out)
     manifest.write(

@@ -1,8 +1,9 @@
 """Experiments: many trainings and unlearnings from one set of settings, in one folder, resumable."""
 
-from unmemorize.experiment.methods import Steps, method, preset, presets
+from unmemorize.experiment.methods import Cell, Steps, grid, method
 from unmemorize.experiment.pipeline import Experiment, Found, NotMemorizedError, Scores, write_scores
-from unmemorize.experiment.settings import Cell, Settings
+from unmemorize.experiment.presets import preset, presets, tuned, write_preset
+from unmemorize.experiment.settings import Settings
 from unmemorize.experiment.summary import data_summary, forget_set_summary, summarize
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "Steps",
     "data_summary",
     "forget_set_summary",
+    "grid",
     "method",
     "preset",
     "presets",
     "summarize",
+    "tuned",
+    "write_preset",
     "write_scores",
 ]

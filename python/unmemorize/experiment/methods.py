@@ -1,32 +1,54 @@
-"""Tuned hyper-parameters as data, and the methods they make."""
+"""The methods of a comparison: algorithms under plans."""
 
-import tomllib
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from unmemorize import unlearn
 from unmemorize.ensemble import Ensemble
-from unmemorize.experiment.settings import PLANS, Cell
 from unmemorize.rum import RUM
+
+PLANS = ("vanilla", "shuffle", "rum")
+WITHOUT_STRATA = ("nothing", "retrain")  # the floor and the ceiling: the same under every plan
 
 Steps = list[dict[str, Any]]  # hyper-parameters, one table for each step of the plan
 
 
-def presets() -> list[str]:
-    """Names of the presets that ship with the package."""
-    folder = files("unmemorize") / "presets"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+@dataclass(frozen=True)
+class Cell:
+    """One method of a comparison: an algorithm, the plan that applies it, and the scores that cut its strata."""
+
+    algorithm: str
+    plan: str = "vanilla"  # one of PLANS
+    scores: str = ""  # "exact" or a proxy's name; only plan "rum" has strata by score
+
+    @property
+    def key(self) -> str:
+        """A name that is safe in a file name and unique within a comparison."""
+        return "-".join(part for part in (self.algorithm, self.plan, self.scores) if part)
 
 
-def preset(name: str) -> dict[str, Any]:
-    """A preset: `study` says how it was tuned, `cells` holds the steps of each method by its key.
+def grid(
+    algorithms: Iterable[str], plans: Sequence[str] = PLANS, scores: Sequence[str] = ("exact", "confidence")
+) -> tuple[Cell, ...]:
+    """Every plan of every algorithm, "rum" once for each score; of those without strata only the plain one.
 
     Raises:
-        ValueError: no preset has this name.
+        ValueError: unknown plan.
+
+    Example:
+        >>> [cell.key for cell in grid(["nothing", "salun"], ["vanilla", "rum"], ["exact", "loss"])]
+        ['nothing-vanilla', 'salun-vanilla', 'salun-rum-exact', 'salun-rum-loss']
     """
-    if name not in presets():
-        raise ValueError(f"preset: no preset {name!r}; known are {', '.join(presets())}")
-    return tomllib.loads((files("unmemorize") / "presets" / f"{name}.toml").read_text(encoding="utf-8"))
+    for plan in plans:
+        if plan not in PLANS:
+            raise ValueError(f"plan: no plan {plan!r}; known are {', '.join(PLANS)}")
+    return tuple(
+        Cell(algorithm, plan, score)
+        for algorithm in algorithms
+        for plan in (("vanilla",) if algorithm in WITHOUT_STRATA else plans)
+        for score in (scores if plan == "rum" else ("",))
+    )
 
 
 def method(cell: Cell, steps: Steps, *, ensemble: Ensemble | None = None, seed: int = 0) -> Any:

@@ -1,23 +1,22 @@
 """The stages of an experiment, in the order of the street; each reads what the one before wrote to the folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unmemorize import audit, engine, score_files
-from unmemorize.audit import Evaluation, Measurement
+from unmemorize import engine, score_files
 from unmemorize.data import Data
-from unmemorize.engine import Task
+from unmemorize.engine import Executor, Task
 from unmemorize.engine.plan import Plan, stack_for
 from unmemorize.engine.training import train_ensemble
 from unmemorize.ensemble import Ensemble
 from unmemorize.events import LearningEvents
-from unmemorize.experiment.methods import Steps, preset
-from unmemorize.experiment.settings import Cell, Settings
-from unmemorize.experiment.tasks import FORGET_SET, data_of, recipe_of
+from unmemorize.experiment.methods import Cell, Steps
+from unmemorize.experiment.settings import Settings
+from unmemorize.experiment.tasks import FORGET_SET, OF_MODEL, data_of, proxy_file, recipe_of
 from unmemorize.forget_set import ForgetSet
 from unmemorize.stats import Estimate
 
@@ -40,6 +39,7 @@ class Scores:
     std_error: np.ndarray  # f64[n]
     proxies: dict[str, np.ndarray]  # f64[n] each
     reliability: Estimate  # split-half, Spearman-Brown corrected: the ceiling of any proxy's correlation
+    seconds: dict[str, float] = field(default_factory=dict)  # of the proxies that training does not bring along
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Found:
     scores: Scores
     forget_sets: dict[str, ForgetSet]  # the first is the one that every method forgets
     oracles: list[dict[str, Any]]
-    unlearned: dict[Cell, list[dict[str, Any]]] = field(default_factory=dict)
+    unlearned: dict[Cell, list[list[dict[str, Any]]]] = field(default_factory=dict)  # by original, by unlearning seed
     steps: dict[Cell, Steps] = field(default_factory=dict)  # the hyper-parameters used
 
 
@@ -61,7 +61,8 @@ class Experiment:
     Args:
         folder: where everything is written; new, empty, or holding a run with the same settings.
         settings: what to do.
-        workers: worker processes; None: one for each core that the process may use.
+        workers: worker processes of each stage; None: one for each core that the process may use.
+        executor: where all stages run in their place; the caller opens and closes it.
         progress: called as (done, total) after each task of a stage.
 
     Raises:
@@ -69,12 +70,18 @@ class Experiment:
     """
 
     def __init__(
-        self, folder: Path, settings: Settings, *, workers: int | None = None, progress: Progress | None = None
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        progress: Progress | None = None,
     ) -> None:
         settings.save(folder)
         self.folder = folder
         self.settings = settings
-        self._workers = workers
+        self._workers, self._executor = workers, executor
         self._progress = progress
 
     @property
@@ -87,20 +94,14 @@ class Experiment:
         """The store of subset models."""
         return Ensemble.open(self.folder / "ensemble")
 
-    @property
-    def steps(self) -> dict[Cell, Steps]:
-        """Each method's hyper-parameters, from the preset; an algorithm without any has one empty step."""
-        tuned = preset(self.settings.preset)["cells"]
-        return {cell: tuned[cell.key] if cell.algorithm != "nothing" else [{}] for cell in self.settings.cells}
-
-    def run(self, begin: Begin = lambda stage, tasks: None) -> Found:
+    def run(self, methods: Mapping[Cell, Steps], begin: Begin = lambda stage, tasks: None) -> Found:
         """Every stage in turn; `begin` is called as (stage, number of tasks) before each."""
         found = self.prepare(begin)
-        begin("unlearn", self.settings.runs * len(self.settings.cells))
-        return replace(found, unlearned=self.unlearn(), steps=self.steps)
+        begin("unlearn", self.settings.runs * self.settings.unlearnings * len(methods))
+        return replace(found, unlearned=self.unlearn(methods), steps=dict(methods))
 
-    def prepare(self, begin: Begin = lambda stage, tasks: None) -> Found:
-        """Every stage before unlearning."""
+    def prepare(self, begin: Begin = lambda stage, tasks: None, *, oracles: bool = True) -> Found:
+        """Every stage before unlearning; without `oracles` nothing is retrained."""
         runs = self.settings.runs
         begin("train originals", runs)
         originals = self.train_originals()
@@ -109,6 +110,8 @@ class Experiment:
         begin("score and stratify", 1)
         scores = self.score()
         forget_sets = self.choose_forget_sets(scores)
+        if not oracles:
+            return Found(originals, references, scores, forget_sets, [])
         begin("retrain oracles", runs)
         return Found(originals, references, scores, forget_sets, self.train_oracles())
 
@@ -131,7 +134,11 @@ class Experiment:
         """Train the subset models that exact memorization needs."""
         settings, recipe = self.settings, recipe_of(self.settings)
         plan = Plan(
-            self.data.hash, recipe, ratio=settings.ratio, seed=settings.seed, stack=stack_for(recipe, self.data)
+            self.data.hash,
+            recipe,
+            ratio=settings.ratio,
+            seed=settings.seed,
+            stack=stack_for(recipe, self.data, settings.device),
         )
         store = train_ensemble(
             self.folder / "ensemble",
@@ -139,30 +146,47 @@ class Experiment:
             settings.models,
             settings.source,
             workers=self._workers,
+            executor=self._executor,
+            device=settings.device,
             watch=lambda done, total, _: self._progress(done, total) if self._progress else None,
         )
         return [entry.meta for entry in store.entries("reference")]
 
     def score(self) -> Scores:
-        """Exact memorization from the ensemble, proxies from the learning events; writes scores.csv."""
+        """Exact memorization from the ensemble, proxies from the first original and its learning events: scores.csv.
+
+        Raises:
+            ValueError: a score that strata are to be cut by is unknown.
+        """
         store, seed = self.ensemble, self.settings.seed_of("reliability")
         exact = store.memorization()
-        events = LearningEvents.load(self.folder / "original" / "events-0.safetensors")
-        scores = Scores(exact.score, exact.std_error, events.proxies(), store.reliability(seed=seed))
+        events = LearningEvents.load(self.folder / "original" / "events-0.safetensors").proxies()
+        names = [name for name in self.settings.scores if name in OF_MODEL]
+        if unknown := set(self.settings.scores) - {FORGET_SET, *events, *OF_MODEL}:
+            known = ", ".join((FORGET_SET, *events, *OF_MODEL))
+            raise ValueError(f"scores: no score {min(unknown)!r}; known are {known}")
+        taken = self._run(
+            "proxy", [("proxy", {"name": name}, 0) for name in names], [f"proxy-{name}" for name in names]
+        )
+        ids = self.data.train.source_ids
+        proxies = events | {name: score_files.column(proxy_file(self.folder, name, 0), name, ids) for name in names}
+        seconds = {name: result["seconds"] for name, result in zip(names, taken, strict=True)}
+        scores = Scores(exact.score, exact.std_error, proxies, store.reliability(seed=seed), seconds)
         columns = {"memorization": scores.exact, "std_error": scores.std_error, **scores.proxies}
         write_scores(self.folder / "scores.csv", self.data, columns)
         return scores
 
     def choose_forget_sets(self, scores: Scores) -> dict[str, ForgetSet]:
-        """Three strata by exact memorization, by the proxy, and the exact set with its strata cut by the proxy."""
+        """Three strata by exact memorization; by each proxy its own set, and the exact set with its strata cut anew."""
         of, settings = self.data, self.settings
-        labels, proxy = of.train.labels.cpu().numpy(), scores.proxies[settings.proxy]
+        labels = of.train.labels.cpu().numpy()
         exact = ForgetSet.by_score(scores.exact, settings.size, medium=0.5, labels=labels, data_hash=of.hash)
-        sets = {
-            FORGET_SET: exact,
-            settings.proxy: ForgetSet.by_score(proxy, settings.size, labels=labels, data_hash=of.hash),
-            f"{FORGET_SET}-by-{settings.proxy}": exact.restrata(proxy),
-        }
+        sets = {FORGET_SET: exact}
+        for name in settings.scores:
+            if name != FORGET_SET:
+                proxy = scores.proxies[name]
+                sets[name] = ForgetSet.by_score(proxy, settings.size, labels=labels, data_hash=of.hash)
+                sets[f"{FORGET_SET}-by-{name}"] = exact.restrata(proxy)
         home = self.folder / "forget_sets"
         home.mkdir(exist_ok=True)
         for name, forget_set in sets.items():
@@ -173,16 +197,18 @@ class Experiment:
         """Retrain from scratch without the forget set."""
         return self._run("oracle", [("oracle", {}, i) for i in range(self.settings.runs)])
 
-    def unlearn(self) -> dict[Cell, list[dict[str, Any]]]:
-        """Apply every method to every original."""
-        steps, runs = self.steps, self.settings.runs
+    def unlearn(self, methods: Mapping[Cell, Steps]) -> dict[Cell, list[list[dict[str, Any]]]]:
+        """Apply every method to every original, once for each unlearning seed."""
+        runs, times = self.settings.runs, self.settings.unlearnings
         work = [
-            (f"unlearn-{cell.key}", {"cell": asdict(cell), "steps": tables}, i)
-            for cell, tables in steps.items()
+            (f"unlearn-{cell.key}" + (f"-{again}" if again else ""), {"cell": asdict(cell), "steps": tables}, again, i)
+            for cell, tables in methods.items()
             for i in range(runs)
+            for again in range(times)
         ]
-        results = self._run("unlearned", [("unlearned", extra, i) for _, extra, i in work], [key for key, _, _ in work])
-        return {cell: results[k * runs : (k + 1) * runs] for k, cell in enumerate(steps)}
+        calls = [("unlearned", {**extra, "again": again}, i) for _, extra, again, i in work]
+        results = iter(self._run("unlearned", calls, [key for key, *_ in work]))
+        return {cell: [[next(results) for _ in range(times)] for _ in range(runs)] for cell in methods}
 
     def _run(
         self, stage: str, work: Sequence[tuple[str, dict[str, Any], int]], keys: Sequence[str] | None = None
@@ -194,22 +220,18 @@ class Experiment:
             for name, (function, arguments, i) in zip(names, work, strict=True)
         ]
 
-        def report(done: int, total: int, key: str, result: Any) -> None:
-            if self._progress:
-                self._progress(done, total)
+        return list(self.do(tasks).values())
 
-        results = engine.run(
-            tasks, self.folder / "tasks", shared={"folder": str(self.folder)}, workers=self._workers, progress=report
+    def do(self, tasks: Sequence[Task]) -> dict[str, Any]:
+        """The results of tasks that take the folder, by key; those of earlier runs are kept there."""
+        return engine.run(
+            tasks,
+            self.folder / "tasks",
+            shared={"folder": str(self.folder)},
+            workers=self._workers,
+            executor=self._executor,
+            progress=lambda done, total, *_: self._progress(done, total) if self._progress else None,
         )
-        return [results[name] for name in names]
-
-
-def judge(results: Sequence[dict[str, Any]], oracles: Sequence[dict[str, Any]]) -> Evaluation:
-    """Compare what `unlearn` returned for one method with what `train_oracles` returned."""
-    return audit.compare(
-        [Measurement.from_dict(result["measurement"]) for result in results],
-        [Measurement.from_dict(result["measurement"]) for result in oracles],
-    )
 
 
 def write_scores(path: Path, of: Data, columns: dict[str, np.ndarray]) -> None:

@@ -10,28 +10,6 @@ from unmemorize._files import UNFINISHED, write_durably
 from unmemorize.errors import StoreError
 from unmemorize.train import derive_seed, resolve
 
-PLANS = ("vanilla", "shuffle", "rum")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method of a comparison: an algorithm, the plan that applies it, and the scores that cut its strata."""
-
-    algorithm: str
-    plan: str = "vanilla"  # one of PLANS
-    scores: str = ""  # "exact" or a proxy's name; only plan "rum" has strata by score
-
-    @property
-    def key(self) -> str:
-        """A name that is safe in a file name and unique within a comparison."""
-        return "-".join(part for part in (self.algorithm, self.plan, self.scores) if part)
-
-
-def grid(algorithms: tuple[str, ...], proxy: str) -> tuple[Cell, ...]:
-    """Every plan of every algorithm; RUM once with strata by exact score and once by `proxy`."""
-    plans = (("vanilla", ""), ("shuffle", ""), ("rum", "exact"), ("rum", proxy))
-    return tuple(Cell(algorithm, *plan) for algorithm in algorithms for plan in plans)
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -43,20 +21,21 @@ class Settings:
     val_share: float = 0.1
     normalize: bool = True
     recipe: str = "digits"
-    preset: str = "digits"  # tuned hyper-parameters
+    device: str = "auto"
     seed: int = 0
     models: int = 100  # subset models of the ensemble
     ratio: float = 0.7  # share of the training set in each subset
-    runs: int = 5  # independent originals, oracles and unlearnings
+    runs: int = 5  # training seeds: independent originals, and as many oracles
+    unlearnings: int = 1  # unlearning seeds, of each original
+    attacks: int = 1  # evaluation seeds, of each unlearned model and each oracle
     size: int = 135  # examples to forget
-    proxy: str = "confidence"
-    algorithms: tuple[str, ...] = ("fine_tune", "neg_grad_plus", "salun")
+    scores: tuple[str, ...] = ("exact", "confidence")  # what strata may be cut by
 
     def __post_init__(self) -> None:
         resolve(self.recipe)
         if not 0.0 < self.ratio < 1.0:
             raise ValueError(f"ratio: expected a share above 0 and below 1, got {self.ratio}")
-        for name, least in (("models", 2), ("runs", 1), ("size", 3)):
+        for name, least in (("models", 2), ("runs", 1), ("unlearnings", 1), ("attacks", 1), ("size", 3)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
 
@@ -66,11 +45,6 @@ class Settings:
         options = {"val_share": self.val_share, "normalize": self.normalize, "noise": self.noise}
         return {"name": self.data, **options, "seed": self.data_seed}
 
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """The methods to compare, in the order of the report."""
-        return (Cell("nothing"), *grid(self.algorithms, self.proxy), Cell("out_of_sample"))
-
     def seed_of(self, role: str, index: int = 0) -> int:
         """A seed of its own for each thing that is random: no two roles share a stream."""
         return derive_seed(self.seed, role, index)
@@ -79,7 +53,7 @@ class Settings:
         """Every seed that the experiment uses, by role."""
         single = {role: self.seed_of(role) for role in ("design", "reliability")}
         each = {role: [self.seed_of(role, i) for i in range(self.runs)] for role in ("original", "oracle", "shuffle")}
-        return {"run": self.seed, "data": self.data_seed, **single, **each}
+        return {"run": self.seed, "data": self.data_seed, **single, **each, "attack": list(range(self.attacks))}
 
     def save(self, folder: Path) -> None:
         """Claim `folder` for this experiment.
@@ -115,7 +89,7 @@ class Settings:
         path = folder / "settings.json"
         try:
             values: dict[str, Any] = json.loads(path.read_text())
-            values["algorithms"] = tuple(values["algorithms"])
+            values["scores"] = tuple(values["scores"])
             return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path}: damaged, or of another version: {error}") from error

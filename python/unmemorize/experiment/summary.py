@@ -1,17 +1,18 @@
 """What an experiment found, as the results that the report lays out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from unmemorize import partition, stats
 from unmemorize.data import Data
-from unmemorize.experiment.methods import preset
-from unmemorize.experiment.pipeline import Experiment, Found, Scores, judge
+from unmemorize.experiment import comparison
+from unmemorize.experiment.pipeline import Experiment, Found, Scores
+from unmemorize.experiment.settings import Settings
 from unmemorize.experiment.tasks import recipe_of
 from unmemorize.forget_set import ForgetSet
 from unmemorize.results import (
-    ComparisonRow,
     DataSummary,
     EnsembleSummary,
     ForgetSetSummary,
@@ -28,12 +29,29 @@ from unmemorize.stats import Estimate
 SAMPLES = 12  # images shown of each stratum
 
 
-def summarize(study: Experiment, found: Found, *, versions: dict[str, str], command: str = "") -> Results:
-    """Every number of the report; `versions` and `command` are what it was made with."""
+def summarize(
+    study: Experiment,
+    found: Found,
+    tuning: Mapping[str, Any],
+    *,
+    versions: dict[str, str],
+    command: str = "",
+    title: str = "",
+) -> Results:
+    """Every number of the report.
+
+    Args:
+        study: the experiment.
+        found: what its stages returned.
+        tuning: where the hyper-parameters come from, the table `study` of a preset.
+        versions: what it was made with.
+        command: what it was made by.
+        title: for people; it holds what the numbers depend on.
+    """
     of, settings = study.data, study.settings
     exact = next(iter(found.forget_sets.values()))
     return Results(
-        title=f"{len(exact.ids)} of {len(of.train)} {settings.data} examples unlearned",
+        title=title or f"{len(exact.ids)} of {len(of.train)} {settings.data} examples unlearned",
         seeds=settings.seeds(),
         versions=versions,
         command=command,
@@ -43,8 +61,10 @@ def summarize(study: Experiment, found: Found, *, versions: dict[str, str], comm
         profile=_profile(of, found.scores, exact),
         proxies=_proxies(study, found),
         forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
-        comparison=_comparison(found),
-        notes=_notes(study),
+        comparison=comparison.rows(found),
+        paired=comparison.paired(found),
+        verdicts=comparison.verdicts(found),
+        notes=_notes(study.settings, tuning),
     )
 
 
@@ -110,16 +130,16 @@ def _proxies(study: Experiment, found: Found) -> tuple[ProxyRow, ...]:
     """Learning events cost nothing beyond the training run that they watch: their cost is that run's overhead."""
     scores, flipped = found.scores, study.data.flipped
     exact_seconds = sum(result["seconds"] for result in found.references)
-    overhead = found.originals[0]["events_seconds"]
     exact = next(iter(found.forget_sets.values()))
+    spent = {name: scores.seconds.get(name, found.originals[0]["events_seconds"]) for name in scores.proxies}
     return tuple(
         ProxyRow(
             name,
             stats.spearman(scores.exact, proxy, seed=study.settings.seed_of("bootstrap")),
             recall_of_flips(proxy, flipped),
             _overlap(exact, proxy),
-            overhead,
-            overhead / exact_seconds,
+            spent[name],
+            spent[name] / exact_seconds,
         )
         for name, proxy in scores.proxies.items()
     )
@@ -131,37 +151,24 @@ def _overlap(exact: ForgetSet, proxy: np.ndarray) -> dict[str, float]:
     return {name: float(np.isin(exact.stratum(name), other.stratum(name)).mean()) for name in exact.names}
 
 
-def _notes(study: Experiment) -> tuple[str, ...]:
-    tuned = preset(study.settings.preset)["study"]
+def _notes(settings: Settings, tuning: Mapping[str, Any]) -> tuple[str, ...]:
+    runs, again, attacks = settings.runs, settings.unlearnings, settings.attacks
+    own = {"seed": settings.seed, "data_seed": settings.data_seed}
+    same = all(tuning.get(name, tuning["seed"]) == value for name, value in own.items())
+    nested = f", {again} unlearning and {attacks} evaluation seeds of each averaged" if again * attacks > 1 else ""
     return (
-        "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by the proxy; every method "
+        "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by a proxy; every method "
         "is judged on the strata of the exact score.",
-        f"Runs: the {study.settings.runs} runs of a method differ in the original and in the unlearning; the attack on "
-        "each meets the same members.",
-        f"Hyper-parameters: preset {study.settings.preset!r}, {tuned['objective']}, {tuned['trials']} trials for each "
-        f"method on {tuned['runs']} runs with seed {tuned['seed']}: "
-        + ("the flips and models shown here" if study.settings.seed == tuned["seed"] else "other flips and models")
-        + ", the same split, so the test images were seen in tuning.",
+        f"Runs: the {runs} runs of a method differ in the original and in the unlearning{nested}; the attack on each "
+        "meets the same members. Differences are paired by run.",
+        f"Hyper-parameters: {tuning['objective']}, {tuning['trials']} trials for each method on {tuning['runs']} runs "
+        f"with seed {tuning['seed']}: {'the flips and models shown here' if same else 'other flips and models'}, "
+        "the same split"
+        + (", so the test images were seen in tuning." if tuning.get("mode", "oracle") == "oracle" else "."),
         "Intervals are t-intervals over the runs and may reach beyond 1. That of the oracles against each other is a "
         "guide: its values share models.",
-        f"Run times hold the unlearning alone. The {study.settings.models} subset models that the exact scores and the "
+        f"Run times hold the unlearning alone. The {settings.models} subset models that the exact scores and the "
         "targets of out_of_sample come from are trained once for all requests; their time stands under Models.",
-    )
-
-
-def _comparison(found: Found) -> tuple[ComparisonRow, ...]:
-    retrain = np.mean([result["seconds"] for result in found.oracles])
-    return tuple(
-        ComparisonRow(
-            cell.algorithm,
-            cell.plan,
-            cell.scores,
-            judge(results, found.oracles),
-            _seconds(results),
-            stats.t_interval([result["seconds"] / retrain for result in results]),
-            {"steps": found.steps[cell]},
-        )
-        for cell, results in found.unlearned.items()
     )
 
 

@@ -4,24 +4,35 @@ A function gets the experiment's folder and an index, reads the rest from the fo
 Whatever is random follows from the settings, so a task gives the same numbers in any process, in any order.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from unmemorize import audit, models, train, unlearn
+from unmemorize import audit, models, proxies, score_files, train, unlearn
 from unmemorize.data import Data, Examples
 from unmemorize.engine.references import load
 from unmemorize.ensemble import Ensemble
 from unmemorize.events import LearningEvents
-from unmemorize.experiment.methods import method
-from unmemorize.experiment.settings import Cell, Settings, load_settings
+from unmemorize.experiment.methods import Cell, Steps, method
+from unmemorize.experiment.settings import Settings, load_settings
 from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context, Recipe
+from unmemorize.unlearn import Unlearned
 
 FORGET_SET = "exact"  # the one set that every method and oracle forgets
+
+OF_MODEL: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "confidence_now": proxies.confidence_now,
+    "holdout_retraining": proxies.holdout_retraining,
+    "loss_curvature_sign": proxies.loss_curvature,
+}
+"""Proxies of a model as it is, by the name they have in a study."""
 
 
 def data_of(settings: Settings) -> Data:
@@ -57,7 +68,7 @@ def original(folder: str, index: int) -> dict[str, Any]:
     of = data_of(settings)
     events = TimedEvents(len(of.train))
     model, seconds = _fit(settings, of, of.train, settings.seed_of("original", index), events)
-    ctx = _context(settings, "evaluate", index)
+    ctx = context(settings, "evaluate", index)
     home = Path(folder) / "original"
     home.mkdir(exist_ok=True)
     origin = {"model": recipe_of(settings).model, "recipe": settings.recipe, "data_hash": of.hash}
@@ -77,6 +88,22 @@ def checkpoint(folder: str, index: int) -> Path:
     return Path(folder) / "original" / f"model-{index}.safetensors"
 
 
+def proxy(folder: str, index: int, name: str) -> dict[str, Any]:
+    """Take one of OF_MODEL of an original: writes original/NAME-INDEX.npz."""
+    settings = load_settings(folder)
+    of = data_of(settings)
+    start = perf_counter()
+    score = OF_MODEL[name](original_model(folder, index), of, context(settings, f"proxy/{name}", index))
+    seconds = perf_counter() - start
+    score_files.write(proxy_file(folder, name, index), {"source_id": of.train.source_ids, name: score})
+    return {"seconds": seconds}
+
+
+def proxy_file(folder: str | Path, name: str, index: int) -> Path:
+    """Where `proxy` writes."""
+    return Path(folder) / "original" / f"{name}-{index}.npz"
+
+
 def oracle(folder: str, index: int) -> dict[str, Any]:
     """Retrain from scratch on the retain set and measure it."""
     settings = load_settings(folder)
@@ -84,40 +111,54 @@ def oracle(folder: str, index: int) -> dict[str, Any]:
     forget_set = forget_set_of(folder, FORGET_SET)
     retain = of.train.without(forget_set.ids)
     model, seconds = _fit(settings, of, retain, settings.seed_of("oracle", index))
-    measured = audit.measure(model, of, forget_set, _context(settings, "evaluate", index))
-    return {"seconds": seconds, "measurement": measured.to_dict()}
+    return {"seconds": seconds, "measurements": _measured(settings, of, model, forget_set, index)}
 
 
-def unlearned(folder: str, index: int, cell: dict[str, str], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Unlearn with one method from the original of the same index and measure the result."""
+def unlearned(folder: str, index: int, cell: dict[str, str], steps: Steps, again: int) -> dict[str, Any]:
+    """Unlearn with one method from the original of the same index, the `again`-th time, and measure the result."""
     settings = load_settings(folder)
-    of = data_of(settings)
-    which = Cell(**cell)
-    store = Ensemble.open(Path(folder) / "ensemble") if which.algorithm == "out_of_sample" else None
-    algorithm = method(which, steps, ensemble=store, seed=settings.seed_of("shuffle", index))
-    warm_up(settings)
-    forget_set = forget_set_of(folder, FORGET_SET)
-    refined = forget_set_of(folder, f"{FORGET_SET}-by-{which.scores}") if which.scores == settings.proxy else forget_set
-    done = unlearn.run(
-        algorithm, _original(folder, index), of, refined, _context(settings, f"unlearn/{which.key}", index)
-    )
+    done = unlearn_once(folder, index, Cell(**cell), steps, again)
     # Every method is judged on the same strata, whichever cut it used itself.
-    measured = audit.measure(done.model, of, forget_set, _context(settings, "evaluate", index))
-    return {"seconds": done.seconds, "measurement": measured.to_dict(), "history": done.history}
+    measured = _measured(settings, data_of(settings), done.model, forget_set_of(folder, FORGET_SET), index)
+    return {"seconds": done.seconds, "measurements": measured, "history": done.history}
+
+
+def unlearn_once(folder: str, index: int, cell: Cell, steps: Steps, again: int = 0) -> Unlearned:
+    """The model that one method makes of the original `index`; `again` tells unlearning seeds apart."""
+    settings = load_settings(folder)
+    store = Ensemble.open(Path(folder) / "ensemble") if cell.algorithm == "out_of_sample" else None
+    time = f"/{again}" if again else ""
+    algorithm = method(cell, steps, ensemble=store, seed=settings.seed_of(f"shuffle{time}", index))
+    warm_up(settings)
+    by_proxy = cell.scores not in ("", FORGET_SET)
+    refined = forget_set_of(folder, f"{FORGET_SET}-by-{cell.scores}" if by_proxy else FORGET_SET)
+    ctx = context(settings, f"unlearn/{cell.key}{time}", index)
+    return unlearn.run(algorithm, original_model(folder, index), data_of(settings), refined, ctx)
+
+
+def _measured(
+    settings: Settings, of: Data, model: nn.Module, forget_set: ForgetSet, index: int
+) -> list[dict[str, Any]]:
+    """One measurement for each evaluation seed."""
+    ctx = context(settings, "evaluate", index)
+    seeds = range(settings.attacks)
+    return [audit.measure(model, of, forget_set, ctx, attack_seed=seed).to_dict() for seed in seeds]
 
 
 @cache
 def warm_up(settings: Settings) -> None:
     """One step, once a process: the first of each shape compiles its kernels, which is no part of what is timed."""
     of, recipe = data_of(settings), recipe_of(settings)
-    model, ctx = models.build(recipe.model, of, seed=0), Context(progress=False)
+    ctx = Context(device=settings.device, progress=False)
+    model = models.build(recipe.model, of, seed=0).to(ctx.device)
     for size in (recipe.batch_size, ctx.batch_size):
-        batch = of.train.take(range(min(size, len(of.train))))
+        batch = of.train.take(range(min(size, len(of.train)))).to(ctx.device)
         ctx.step(ctx.sgd(model, lr=1e-3), ctx.loss(model, batch))
 
 
-def _context(settings: Settings, role: str, index: int) -> Context:
-    return Context(seed=settings.seed_of(role, index), progress=False)
+def context(settings: Settings, role: str, index: int) -> Context:
+    """Device and seed of one task."""
+    return Context(device=settings.device, seed=settings.seed_of(role, index), progress=False)
 
 
 def _fit(
@@ -128,11 +169,13 @@ def _fit(
     warm_up(settings)
     start = perf_counter()
     model = models.build(recipe.model, of, seed=seed)
-    train.fit(model, examples, recipe, Context(seed=seed, progress=False), events=events)
+    ctx = Context(device=settings.device, seed=seed, progress=False)
+    train.fit(model, examples, recipe, ctx, events=events)
     return model, perf_counter() - start
 
 
-def _original(folder: str, index: int) -> nn.Module:
+def original_model(folder: str, index: int) -> nn.Module:
+    """What `original` trained."""
     settings = load_settings(folder)
     model = models.build(recipe_of(settings).model, data_of(settings))
     state, _ = train.load_checkpoint(checkpoint(folder, index))

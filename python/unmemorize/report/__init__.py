@@ -15,7 +15,7 @@ from pathlib import Path
 
 from unmemorize._files import write_durably
 from unmemorize.errors import StoreError
-from unmemorize.report import tables
+from unmemorize.report import compare, tables
 from unmemorize.report.terminal import terminal_table
 from unmemorize.results import (
     ComparisonRow,
@@ -24,11 +24,13 @@ from unmemorize.results import (
     ForgetSetSummary,
     OriginalSummary,
     Outcome,
+    PairedRow,
     Profile,
     ProxyRow,
     Results,
     Sample,
     StratumSummary,
+    VerdictRow,
     png,
 )
 
@@ -39,11 +41,13 @@ __all__ = [
     "ForgetSetSummary",
     "OriginalSummary",
     "Outcome",
+    "PairedRow",
     "Profile",
     "ProxyRow",
     "Results",
     "Sample",
     "StratumSummary",
+    "VerdictRow",
     "png",
     "read",
     "terminal_table",
@@ -51,7 +55,13 @@ __all__ = [
     "write_tables",
 ]
 
-TABLES = {"comparison": tables.comparison, "strata": tables.strata, "proxies": tables.proxies}
+TABLES = {
+    "comparison": tables.comparison,
+    "strata": tables.strata,
+    "verdicts": compare.verdicts,
+    "paired": compare.paired,
+    "proxies": tables.proxies,
+}
 WRITERS = {"csv": tables.Table.csv, "md": tables.Table.markdown, "tex": tables.Table.latex}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from unmemorize.report import facts, figures, profile_plot, tables, text
+from unmemorize.report import compare, facts, figures, profile_plot, tables, text
 from unmemorize.results import ComparisonRow, Results, data_uri
 from unmemorize.stats import Estimate
 
@@ -47,7 +47,7 @@ def render(results: Results) -> str:
         data_uri=data_uri,
     )
     environment.tests["estimate"] = lambda cell: isinstance(cell, Estimate)
-    return environment.get_template("page.html.j2").render(r=results, tables=tables, **shown(results))
+    return environment.get_template("page.html.j2").render(r=results, tables=tables, compare=compare, **shown(results))
 
 
 def shown(results: Results) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def comparison(results: Results) -> Table:
     for row in results.comparison:
         judged = _judged(row.evaluation.whole if row.evaluation else None)
         rows.append((row.algorithm, text.plan_name(row), *judged, row.seconds, row.retrain_share))
-    return Table(tuple(columns), tuple(rows), _starts(rows))
+    return Table(tuple(columns), tuple(rows), starts(rows))
 
 
 def strata(results: Results) -> Table:
@@ -130,7 +130,7 @@ def strata(results: Results) -> Table:
     for row in results.comparison:
         known = row.evaluation.strata if row.evaluation else {}
         rows.append((row.algorithm, text.plan_name(row), *_by_stratum(known, names)))
-    return Table(tuple(columns), tuple(rows), _starts(rows))
+    return Table(tuple(columns), tuple(rows), starts(rows))
 
 
 def proxies(results: Results) -> Table:
@@ -211,7 +211,7 @@ def _by_stratum(known: dict[str, Comparison], names: list[str]) -> tuple[Cell, .
     return tow + tuple(known[name].tow_mia if name in known else None for name in names)
 
 
-def _starts(rows: list[tuple[Cell, ...]]) -> frozenset[int]:
+def starts(rows: list[tuple[Cell, ...]]) -> frozenset[int]:
     """Where another algorithm begins."""
     return frozenset(i for i, row in enumerate(rows) if i and row[0] != rows[i - 1][0])
 

@@ -2,7 +2,7 @@
 
 import math
 
-from unmemorize.results import ComparisonRow, Outcome
+from unmemorize.results import ComparisonRow, Outcome, PairedRow
 from unmemorize.stats import Estimate
 
 ABSENT = "–"
@@ -80,7 +80,7 @@ def algorithm_name(row: ComparisonRow) -> str:
     return row.algorithm if row.plan == "vanilla" else f"{row.algorithm}, {plan_name(row)}"
 
 
-def plan_name(row: ComparisonRow | Outcome) -> str:
+def plan_name(row: ComparisonRow | Outcome | PairedRow) -> str:
     """The plan and, where a score cut the strata, which."""
     plan = PLANS.get(row.plan, row.plan)
     return f"{plan}, {row.scores}" if row.scores else plan

@@ -8,11 +8,13 @@ from unmemorize.results.records import (
     ForgetSetSummary,
     OriginalSummary,
     Outcome,
+    PairedRow,
     Profile,
     ProxyRow,
     Results,
     Sample,
     StratumSummary,
+    VerdictRow,
 )
 
 __all__ = [
@@ -22,11 +24,13 @@ __all__ = [
     "ForgetSetSummary",
     "OriginalSummary",
     "Outcome",
+    "PairedRow",
     "Profile",
     "ProxyRow",
     "Results",
     "Sample",
     "StratumSummary",
+    "VerdictRow",
     "data_uri",
     "png",
 ]

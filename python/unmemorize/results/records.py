@@ -150,6 +150,30 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True)
+class PairedRow:
+    """One way to unlearn beside others with the same seeds: ToW minus theirs, mean and interval over the seeds."""
+
+    algorithm: str
+    plan: str
+    scores: str
+    differences: dict[
+        str, Estimate
+    ]  # by what it is compared with: "nothing", and "vanilla", "shuffle", "exact" of its own
+    on_par: bool | None = None  # with strata by the exact score: the 90% interval is within +-0.02; None: no such pair
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """Does an algorithm do what it is made for? Its differences from doing nothing, paired by seed."""
+
+    algorithm: str
+    change: Estimate  # of the accuracy on the forget set
+    nearer: Estimate  # to the oracles in it
+    gain: Estimate  # of ToW on the most memorized stratum
+    reason: str  # why one of the three does not hold; "" if all do
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One request carried out on one model, with no oracle to compare with."""
 
@@ -186,6 +210,8 @@ class Results:
     proxies: tuple[ProxyRow, ...] = ()
     forget_sets: tuple[ForgetSetSummary, ...] = ()  # the first is the one that was forgotten
     comparison: tuple[ComparisonRow, ...] = ()
+    paired: tuple[PairedRow, ...] = ()
+    verdicts: tuple[VerdictRow, ...] = ()
     outcome: Outcome | None = None
     stages: tuple[tuple[str, float], ...] = ()  # name, wall seconds
     command: str = ""

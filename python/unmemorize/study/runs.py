@@ -15,19 +15,12 @@ from torch import nn
 
 from unmemorize import models, proxies, score_files, train
 from unmemorize.experiment.settings import load_settings
-from unmemorize.experiment.tasks import TimedEvents, data_of, recipe_of, warm_up
+from unmemorize.experiment.tasks import OF_MODEL, TimedEvents, data_of, recipe_of, warm_up
 from unmemorize.proxies import Cost, InputGradients
 from unmemorize.train import Context
 
 WHOLE = 1.0
 SHARES = (0.1, 0.25, 0.5, WHOLE)  # of the epochs: where the proxies are read
-
-OF_MODEL: dict[str, Callable[..., NDArray[np.float64]]] = {
-    "confidence_now": proxies.confidence_now,
-    "holdout_retraining": proxies.holdout_retraining,
-    "loss_curvature_sign": proxies.loss_curvature,
-}
-"""Proxies of a model as it is at each stage, by the name they have in a study."""
 
 OF_FINISHED_MODEL: dict[str, Callable[..., NDArray[np.float64]]] = {
     "loss_curvature_rademacher": partial(proxies.loss_curvature, method="rademacher"),

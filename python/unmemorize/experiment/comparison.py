@@ -1,0 +1,205 @@
+"""Every method against retraining, seed by seed: tidy values, means with intervals, paired differences, verdicts."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unmemorize import audit
+from unmemorize.audit import Comparison, Evaluation, Measurement
+from unmemorize.experiment.methods import Cell
+from unmemorize.experiment.pipeline import Found
+from unmemorize.experiment.settings import Settings
+from unmemorize.results import ComparisonRow, PairedRow, VerdictRow
+from unmemorize.stats import Estimate, t_interval
+
+Seeds = NDArray[np.float64]  # (training seeds, unlearning seeds, evaluation seeds)
+Values = dict[tuple[str, str], Seeds]  # by group of the forget set and metric
+
+SHARES = ("forget", "retain", "test", "mia")
+METRICS = {  # name -> better direction; "" where the best is to be as the oracles are
+    "tow": "↑",
+    "tow_mia": "↑",
+    **{f"1-|Δ {share}|": "↑" for share in SHARES},
+    **{f"{share}": "" for share in SHARES},
+    "seconds": "↓",
+    "share_of_retraining": "↓",
+}
+WHOLE = "forget"
+ORACLE = Cell("oracle", "against oracle")
+ON_PAR = 0.02  # of ToW: how far apart two methods that are on par may be
+SURE = 0.01  # of an accuracy: what a verdict calls a difference
+
+
+def values(found: Found) -> dict[Cell, Values]:
+    """What each method reached with each seed; the oracles, each against the others, come first."""
+    oracles = [[Measurement.from_dict(one) for one in run["measurements"]] for run in found.oracles]
+    retrain = float(np.mean([run["seconds"] for run in found.oracles]))
+    others = [oracles[:i] + oracles[i + 1 :] for i in range(len(oracles))]
+    of = {cell: _of(runs, [oracles] * len(runs), retrain) for cell, runs in found.unlearned.items()}
+    if len(oracles) > 1:
+        of = {ORACLE: _of([[run] for run in found.oracles], others, retrain), **of}
+    return of
+
+
+def _of(
+    runs: Sequence[Sequence[dict[str, Any]]], against: Sequence[Sequence[Sequence[Measurement]]], retrain: float
+) -> Values:
+    """`against`: for each run the oracles it is compared with, measured with each evaluation seed."""
+    judged = [
+        [
+            [
+                _judge(Measurement.from_dict(one), [oracle[k] for oracle in known])
+                for k, one in enumerate(done["measurements"])
+            ]
+            for done in run
+        ]
+        for run, known in zip(runs, against, strict=True)
+    ]
+    found = {key: np.array([[[one[key] for one in done] for done in run] for run in judged]) for key in judged[0][0][0]}
+    seconds = np.array([[[done["seconds"]] * len(done["measurements"]) for done in run] for run in runs])
+    return found | {(WHOLE, "seconds"): seconds, (WHOLE, "share_of_retraining"): seconds / retrain}
+
+
+def _judge(own: Measurement, oracles: Sequence[Measurement]) -> dict[tuple[str, str], float]:
+    found = audit.compare([own], oracles)
+    groups = {WHOLE: found.whole, **{f"{WHOLE}/{name}": of for name, of in found.strata.items()}}
+    return {
+        (group, metric): estimate.value
+        for group, of in groups.items()
+        for metric, estimate in (
+            ("tow", of.tow),
+            ("tow_mia", of.tow_mia),
+            *((f"1-|Δ {share}|", of.factors[share]) for share in SHARES),
+            *((share, of.accuracy[share]) for share in SHARES),
+        )
+    }
+
+
+def tidy(found: Found, settings: Settings, about: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """One row for each method, seed, group and metric: what it is, its value, its seeds, and where it comes from.
+
+    Args:
+        found: the experiment's.
+        settings: the experiment's.
+        about: what is the same in every row, such as versions.
+    """
+    rows = [
+        (
+            *(cell.algorithm, cell.plan, cell.scores, group, metric, METRICS[metric], float(value)),
+            *(run, again, attack, settings.seed_of("oracle" if cell is ORACLE else "original", run)),
+            json.dumps(found.steps.get(cell, [])),
+        )
+        for cell, of in values(found).items()
+        for (group, metric), seeds in of.items()
+        for (run, again, attack), value in np.ndenumerate(seeds)
+    ]
+    names = ("algorithm", "plan", "scores", "group", "metric", "better", "value", "run", "unlearning", "attack")
+    columns = dict(zip((*names, "train_seed", "steps"), map(np.array, zip(*rows, strict=True)), strict=True))
+    return columns | {name: np.full(len(rows), value) for name, value in about.items()}
+
+
+def rows(found: Found) -> tuple[ComparisonRow, ...]:
+    """Means over the training seeds with 95% intervals; other seeds are averaged before."""
+    of = values(found)
+    band = of.pop(ORACLE, None)
+    return tuple(
+        ComparisonRow(
+            cell.algorithm, cell.plan, cell.scores, evaluation(own, band), _mean(own[WHOLE, "seconds"]),
+            _mean(own[WHOLE, "share_of_retraining"]), {"steps": found.steps[cell]},
+        )
+        for cell, own in of.items()
+    )  # fmt: skip
+
+
+def evaluation(own: Values, band: Values | None) -> Evaluation:
+    """The estimates of one method, and those of the oracles among themselves."""
+    groups = [group for group, metric in own if metric == "tow"]
+    unknown: Values = dict.fromkeys(own, np.full((0, 1, 1), math.nan))
+    ours, theirs = ({group: _comparison(of, group) for group in groups} for of in (own, band or unknown))
+    strata, band_strata = ({g.split("/")[1]: of for g, of in by.items() if g != WHOLE} for by in (ours, theirs))
+    return Evaluation(ours[WHOLE], strata, theirs[WHOLE], band_strata)
+
+
+def _comparison(of: Values, group: str) -> Comparison:
+    accuracy = {share: _mean(of[group, share]) for share in SHARES}
+    factors = {share: _mean(of[group, f"1-|Δ {share}|"]) for share in SHARES}
+    return Comparison(accuracy, factors, _mean(of[group, "tow"]), _mean(of[group, "tow_mia"]))
+
+
+def _mean(seeds: Seeds, level: float = 0.95) -> Estimate:
+    if not len(seeds):
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    return t_interval(seeds.mean((1, 2)), level)
+
+
+def paired(found: Found) -> tuple[PairedRow, ...]:
+    """ToW of each method minus that of another with the same seeds: of `nothing`, and of other plans of its own."""
+    of = values(found)
+    return tuple(
+        PairedRow(cell.algorithm, cell.plan, cell.scores, *_differences(cell, of))
+        for cell in of
+        if cell not in (ORACLE, Cell("nothing"))
+    )
+
+
+def _differences(cell: Cell, of: Mapping[Cell, Values]) -> tuple[dict[str, Estimate], bool | None]:
+    own = of[cell][WHOLE, "tow"]
+    others = {
+        "nothing": Cell("nothing"),
+        "vanilla": Cell(cell.algorithm),
+        "shuffle": Cell(cell.algorithm, "shuffle"),
+        "exact": Cell(cell.algorithm, "rum", "exact"),
+    }
+    known = {name: of[other][WHOLE, "tow"] for name, other in others.items() if other in of and other != cell}
+    if cell.plan != "rum":
+        known = {name: tow for name, tow in known.items() if name in ("nothing", "vanilla")}
+    differences = {name: _mean(own - tow) for name, tow in known.items()}
+    if "exact" not in known:
+        return differences, None
+    narrow = _mean(own - known["exact"], 0.90)
+    return differences, bool(narrow.low >= -ON_PAR and narrow.high <= ON_PAR)
+
+
+def verdicts(found: Found) -> tuple[VerdictRow, ...]:
+    """Of each algorithm, applied once to the whole set: does it forget, towards the oracles, where it matters most?"""
+    of = values(found)
+    nothing = of.get(Cell("nothing"))
+    if nothing is None:
+        return ()
+    return tuple(_verdict(cell, own, nothing) for cell, own in of.items() if _judged(cell))
+
+
+def _judged(cell: Cell) -> bool:
+    return cell.plan == "vanilla" and cell.algorithm != "nothing"
+
+
+def _verdict(cell: Cell, own: Values, nothing: Values) -> VerdictRow:
+    high = [group for group, metric in own if metric == "tow"][-1]  # strata come lowest first
+    change = _mean(own[WHOLE, "forget"] - nothing[WHOLE, "forget"])
+    nearer = _mean(own[WHOLE, "1-|Δ forget|"] - nothing[WHOLE, "1-|Δ forget|"])
+    gain = _mean(own[high, "tow"] - nothing[high, "tow"])
+    return VerdictRow(cell.algorithm, change, nearer, gain, _reason(own, nothing, change, nearer, gain))
+
+
+def _reason(own: Values, nothing: Values, change: Estimate, nearer: Estimate, gain: Estimate) -> str:
+    """Why one of the three is not beyond doubt; empty if all are."""
+    if change.high < 0 < min(nearer.low, gain.low):
+        return ""
+    if abs(change.value) < SURE:
+        return f"hardly forgets: accuracy on S changes by less than {SURE}"
+    if change.value > 0:
+        return "learns S better than before"
+    lost = {share: _mean(nothing[WHOLE, f"1-|Δ {share}|"] - own[WHOLE, f"1-|Δ {share}|"]).value for share in SHARES[:3]}
+    worst = max(lost, key=lambda share: lost[share])
+    if lost[worst] > SURE:
+        what = {
+            "forget": "forgets more than retraining does",
+            "retain": "harms the retain set",
+            "test": "harms the test set",
+        }
+        return f"{what[worst]}: 1−Δ falls by {lost[worst]:.3f}"
+    return "too few seeds for how much they differ"

@@ -1,0 +1,74 @@
+"""Tuned hyper-parameters as data: TOML files, those that ship with the package and the user's own."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from unmemorize._files import write_durably
+from unmemorize.experiment.methods import Cell, Steps
+
+
+def presets() -> list[str]:
+    """Names of the presets that ship with the package."""
+    folder = files("unmemorize") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def preset(name: str | Path) -> dict[str, Any]:
+    """A preset: `study` says how it was tuned, `cells` holds the steps of each method by its key.
+
+    Args:
+        name: of one that ships with the package, or the path of a .toml file that `unmemorize tune` wrote.
+
+    Raises:
+        ValueError: no preset has this name, or the file is none.
+        FileNotFoundError: no such file.
+    """
+    shipped = str(name) in presets()
+    if not shipped and Path(name).suffix != ".toml":
+        raise ValueError(f"preset: no preset {str(name)!r}; known are {', '.join(presets())}, or a .toml file of yours")
+    path = files("unmemorize") / "presets" / f"{name}.toml" if shipped else Path(name)
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: not TOML: {error}") from None
+    if missing := {"study", "cells"} - found.keys():
+        raise ValueError(f"{name}: no preset, as it has no table {min(missing)!r}")
+    return found
+
+
+def tuned(cells: Iterable[Cell], preset_name: str | Path, recipe: str) -> dict[Cell, Steps]:
+    """The steps of each method from a preset; the floor and the ceiling have none to tune.
+
+    Raises:
+        ValueError: the preset does not know one of `cells`.
+    """
+    known: Mapping[str, Steps] = preset(preset_name)["cells"]
+    fixed: dict[str, Steps] = {"nothing": [{}], "retrain": [{"recipe": recipe}]}
+    found = {}
+    for cell in cells:
+        steps = fixed.get(cell.algorithm) or known.get(cell.key)
+        if steps is None:
+            raise ValueError(f"preset {str(preset_name)!r}: has no {cell.key!r}; it has {', '.join(known)}")
+        found[cell] = steps
+    return found
+
+
+def write_preset(path: Path, study: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]) -> None:
+    """A preset as TOML: how it was tuned, then each method's steps and what they reached."""
+    lines = ["[study]", *(f"{key} = {_toml(value)}" for key, value in study.items()), "", "[cells]"]
+    for key, found in cells.items():
+        tables = [", ".join(f"{name} = {_toml(value)}" for name, value in step.items()) for step in found["steps"]]
+        lines += [f"{key} = [  # {found['value']:.4f}", *(f"    {{ {table} }}," for table in tables), "]"]
+    write_durably(path, ("\n".join(lines) + "\n").encode())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)  # a string, a number or a boolean is written alike in TOML and JSON
