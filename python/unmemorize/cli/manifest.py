@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from unmemorize import _arrays
 from unmemorize._files import write_durably
 
-PACKAGES = ("unmemorize", "numpy", "torch", "scikit-learn", "safetensors", "torchvision")
+PACKAGES = ("unmemorize", "numpy", "torch", "scikit-learn", "safetensors", "torchvision", "optuna")
 
 
 def versions() -> dict[str, str]:
@@ -22,6 +23,18 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def hardware() -> str:
+    """The processor, its usable cores, and the GPUs."""
+    torch = sys.modules.get("torch")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch else []
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return ", ".join([f"{_arrays.threads(None)} cores of {name}", *gpus])
 
 
 def command_line() -> str:

@@ -55,3 +55,18 @@ ModelName = Annotated[
         "--model", help="Network of a checkpoint that does not name it: a known name, or module:function of yours."
     ),
 ]
+Algorithms = Annotated[str | None, typer.Option(help="Unlearning algorithms, by comma; default: all of them.")]
+Plans = Annotated[str, typer.Option(help="Any of vanilla, shuffle, rum, by comma.")]
+CutBy = Annotated[
+    str, typer.Option("--scores", help="What cuts the strata of plan rum: exact and names of proxies, by comma.")
+]
+Models = Annotated[int, typer.Option(min=2, help="Subset models of the ensemble.")]
+Mode = Annotated[
+    str,
+    typer.Option(help="What a trial is judged by: oracle (retrained models), or validation (no oracle, no test set)."),
+]
+
+
+def listed(names: str) -> tuple[str, ...]:
+    """The names of an option that takes several, by comma."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())

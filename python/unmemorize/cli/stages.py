@@ -38,6 +38,10 @@ class Stages:
         if self._current is not None:
             self._bars.update(self._current, completed=done, total=total)
 
+    def say(self, message: str) -> None:
+        """A line above the bars."""
+        self._bars.console.print(message)
+
     def _end(self) -> None:
         if self._current is None:
             return
