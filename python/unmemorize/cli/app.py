@@ -11,6 +11,7 @@ from rich.console import Console
 from unmemorize import __version__
 from unmemorize.cli import (
     bench,
+    compare,
     demo,
     ensemble,
     estimate,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, train, score, forget_set, unlearn, evaluate, report, tune, bench, purge, estimate):
+for command in (demo, train, score, forget_set, unlearn, evaluate, report, compare, tune, bench, purge, estimate):
     name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
     app.command(name)(command.command)
 

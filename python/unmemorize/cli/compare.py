@@ -1,0 +1,136 @@
+"""`unmemorize compare`: unlearning methods against retraining, all on the same seeds, with intervals."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from unmemorize import report, score_files
+from unmemorize._files import write_durably
+from unmemorize.cli import manifest
+from unmemorize.cli.options import (
+    Algorithms,
+    Config,
+    CutBy,
+    DataName,
+    DataSeed,
+    Device,
+    Mode,
+    Models,
+    Noise,
+    Normalize,
+    Out,
+    Plans,
+    Seed,
+    ValShare,
+    Workers,
+    listed,
+)
+from unmemorize.cli.stages import Stages
+from unmemorize.cli.tune import SEED, tune
+from unmemorize.engine import Crew
+from unmemorize.experiment import Cell, Experiment, Settings, grid, preset, summarize, tuned, write_preset
+from unmemorize.experiment.comparison import tidy
+from unmemorize.report.compare import markdown
+from unmemorize.results import Results
+from unmemorize.train import resolve
+from unmemorize.unlearn import ALGORITHMS
+
+
+def command(
+    data_name: DataName,
+    out: Out,
+    algorithms: Algorithms = None,
+    plans: Plans = "vanilla,shuffle,rum",
+    scores: CutBy = "exact,confidence",
+    tuned_by: Annotated[
+        str | None, typer.Option("--preset", help="Tuned hyper-parameters: a preset's name, or a .toml file of tune.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Instead of --preset: tune each method here, with as many trials.")
+    ] = None,
+    tuning_runs: Annotated[int, typer.Option(min=2, help="Of --trials: originals that a trial is judged on.")] = 2,
+    mode: Mode = "oracle",
+    recipe: Annotated[str, typer.Option(help="Recipe of the originals, oracles and subset models.")] = "digits",
+    runs: Annotated[int, typer.Option(min=1, help="Training seeds: originals, and as many oracles.")] = 5,
+    unlearnings: Annotated[int, typer.Option(min=1, help="Unlearning seeds, of each original.")] = 1,
+    attacks: Annotated[int, typer.Option(min=1, help="Evaluation seeds, of each unlearned model.")] = 1,
+    size: Annotated[int, typer.Option(min=3, help="Examples to forget, in three strata by exact score.")] = 135,
+    models: Models = 100,
+    ratio: Annotated[float, typer.Option(help="Share of the training set in each subset.")] = 0.7,
+    noise: Noise = 0.0,
+    val_share: ValShare = 0.1,
+    normalize: Normalize = True,
+    data_seed: DataSeed = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+    workers: Workers = None,
+    config: Config = None,
+) -> None:
+    """Compare algorithms x plans x scores over seeds, with doing nothing as the floor and retraining as the ceiling.
+
+    Writes report.html, compare.md, LaTeX and CSV tables, and compare.parquet: one row for each method, seed and metric.
+    With --trials the methods are tuned first, on other seeds and label flips. Interrupted or killed, it goes on.
+    """
+    if (tuned_by is None) == (trials is None):
+        raise ValueError("hyper-parameters: give one of --preset and --trials")
+    cut_by = listed(scores)
+    settings = Settings(
+        data_name, noise, data_seed, val_share, normalize, recipe, device, seed, models, ratio, runs, unlearnings,
+        attacks, size, cut_by,
+    )  # fmt: skip
+    chosen = [name for name in (listed(algorithms) if algorithms else ALGORITHMS) if name not in ("nothing", "retrain")]
+    cells = (Cell("nothing"), *grid(chosen, listed(plans), cut_by), Cell("retrain"))
+    with Crew(workers) as crew, Stages(Console(stderr=True)) as stages:
+        study = Experiment(out, settings, executor=crew, progress=stages.update)
+        if trials is not None:
+            tuned_by = str(out / "preset.toml")
+            elsewhere = replace(settings, seed=seed + SEED, data_seed=data_seed + SEED, runs=tuning_runs)
+            tuning, best = tune(out / "tuning", elsewhere, cells, trials=trials, mode=mode, crew=crew, stages=stages)
+            write_preset(Path(tuned_by), tuning, best)
+        assert tuned_by is not None
+        found = study.run(tuned(cells, tuned_by, recipe), stages.begin)
+        stages.begin("audit")
+        about = preset(tuned_by)["study"]
+        results = summarize(
+            study, found, about, versions=manifest.versions(), command=manifest.command_line(),
+            title=_title(settings, len(study.data.train), about["trials"]),
+        )  # fmt: skip
+        columns = tidy(found, settings, _provenance(study, results, about))
+    results = replace(results, stages=tuple(stages.seconds.items()))
+    write(out, results, columns)
+    manifest.write(
+        out, settings=asdict(settings), seeds=settings.seeds(), data_hash=study.data.hash, tuning=about,
+        forget_hashes={name: forget_set.hash for name, forget_set in found.forget_sets.items()}, seconds=stages.seconds,
+    )  # fmt: skip
+    Console().print(report.terminal_table(results), out / "report.html")
+
+
+def write(out: Path, results: Results, columns: dict[str, np.ndarray]) -> None:
+    """The page, the tables, and every number."""
+    report.write(results, out)
+    report.write_tables(results, out)
+    write_durably(out / "compare.md", markdown(results).encode())
+    score_files.write(out / "compare.parquet", columns)
+
+
+def _title(settings: Settings, n: int, trials: int) -> str:
+    recipe = resolve(settings.recipe)
+    return (
+        f"Unlearning methods on {Path(settings.data).stem}: n = {n}, |S| = {settings.size}, T = {settings.models}, "
+        f"{recipe.epochs} epochs of {recipe.model}, {settings.runs} paired seeds, {trials} trials a method"
+    )
+
+
+def _provenance(study: Experiment, results: Results, about: dict[str, Any]) -> dict[str, Any]:
+    """What is the same in every row of the table."""
+    own = {"protocol": "fixed-S", "data_hash": study.data.hash, "n_train": len(study.data.train)}
+    own["forget_hash"] = results.forget_sets[0].hash
+    settings = {key: value for key, value in asdict(study.settings).items() if not isinstance(value, tuple)}
+    settings |= {"network": resolve(study.settings.recipe).model, "epochs": resolve(study.settings.recipe).epochs}
+    tuning = {f"tuning_{key}": about[key] for key in ("mode", "trials", "seed") if key in about}
+    versions = {f"version_{key}": value for key, value in results.versions.items()}
+    return own | settings | tuning | versions | {"command": results.command}

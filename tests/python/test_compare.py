@@ -1,0 +1,272 @@
+"""Comparisons and tuning: made-up measurements with known answers, then the real thing at a tiny size."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from unmemorize import score_files
+from unmemorize.engine import Crew
+from unmemorize.experiment import Cell, Found, Settings, comparison, grid, objectives, preset, tasks, write_preset
+from unmemorize.experiment.objectives import OBJECTIVES
+from unmemorize.experiment.tuning import SHARED, Tuning, space
+from unmemorize.report import compare as drawn
+from unmemorize.results import Results
+from unmemorize.stats import t_interval
+from unmemorize.unlearn import ALGORITHMS
+
+TINY = Settings(models=10, runs=2, size=30)
+NOTHING, TUNED = Cell("nothing"), Cell("fine_tune", "rum", "confidence")
+
+
+# --- values, means, differences
+
+
+def measured(forget: float, test: float = 0.9, high: float | None = None) -> dict[str, Any]:
+    own = {"forget": forget, "forget/low": forget, "forget/high": forget if high is None else high}
+    return {"accuracy": {**own, "retain": 1.0, "test": test}, "mia": dict.fromkeys(own, 0.5), "forget_hash": "x"}
+
+
+def once(*measurements: dict[str, Any], seconds: float = 1.0) -> dict[str, Any]:
+    return {"seconds": seconds, "measurements": list(measurements), "history": []}
+
+
+def found(unlearned: dict[Cell, list[list[dict[str, Any]]]], oracles: list[dict[str, Any]]) -> Found:
+    steps = {cell: [{"lr": 0.1}] for cell in unlearned}
+    return Found([], [], None, {}, oracles, unlearned, steps)  # type: ignore[arg-type]
+
+
+def several(*accuracies: float) -> list[list[dict[str, Any]]]:
+    return [[once(measured(accuracy))] for accuracy in accuracies]
+
+
+def test_a_value_is_the_mean_over_the_oracles_and_an_interval_is_over_the_runs() -> None:
+    oracles = [once(measured(0.5), seconds=2.0), once(measured(0.7), seconds=4.0)]
+    (row,) = comparison.rows(found({NOTHING: several(1.0, 0.8)}, oracles))
+    assert row.evaluation is not None
+    assert row.tow.value == pytest.approx(np.mean([0.5, 0.7, 0.7, 0.9]))
+    expected = t_interval([0.6, 0.8])
+    assert (row.tow.low, row.tow.high, row.tow.n) == pytest.approx((expected.low, expected.high, 2))
+    assert row.evaluation.band.tow.value == pytest.approx(0.8)
+    assert row.retrain_share is not None
+    assert row.retrain_share.value == pytest.approx(1 / 3)
+
+
+def test_unlearning_and_evaluation_seeds_are_averaged_before_the_interval() -> None:
+    runs = [
+        [once(measured(a), measured(b)), once(measured(c), measured(d))]
+        for a, b, c, d in ((1.0, 0.9, 0.8, 0.7), (0.6, 0.6, 0.6, 0.6))
+    ]
+    (row,) = comparison.rows(found({NOTHING: runs}, [once(measured(0.5), measured(0.5))]))
+    expected = t_interval([1 - 0.35, 1 - 0.1])
+    assert (row.tow.value, row.tow.low, row.tow.n) == pytest.approx((expected.value, expected.low, 2))
+    assert row.evaluation is not None
+    assert math.isnan(row.evaluation.band.tow.value), "one oracle has nothing to be compared with"
+
+
+def test_differences_are_paired_by_run() -> None:
+    cells = [NOTHING, Cell("fine_tune"), Cell("fine_tune", "rum", "exact"), TUNED]
+    of = dict(zip(cells, (several(1.0, 0.8), several(0.9, 0.7), several(0.8, 0.61), several(0.8, 0.6)), strict=True))
+    rows = {row.plan + row.scores: row for row in comparison.paired(found(of, [once(measured(0.5))]))}
+    assert rows["vanilla"].differences["nothing"].value == pytest.approx(0.1)
+    assert rows["vanilla"].differences["nothing"].low == pytest.approx(0.1), "the same difference in both runs"
+    assert set(rows["rumconfidence"].differences) == {"nothing", "vanilla", "exact"}
+    assert rows["rumconfidence"].differences["exact"].value == pytest.approx(0.005)
+    assert rows["rumconfidence"].on_par is False, "with two runs the interval is wide"
+    assert rows["rumexact"].on_par is None
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "reason"),
+    [
+        ((0.52, 0.5, 0.51), ""),
+        ((1.0, 1.0, 0.999), "hardly forgets: accuracy on S changes by less than 0.01"),
+        ((0.0, 0.01, 0.0), "forgets more than retraining does: 1−Δ falls by 0.203"),
+    ],
+)
+def test_a_verdict_says_why_not(accuracies: tuple[float, ...], reason: str) -> None:
+    of = {NOTHING: several(0.99, 1.0, 0.99), Cell("neg_grad"): several(*accuracies)}
+    (row,) = comparison.verdicts(found(of, [once(measured(0.6))]))
+    assert row.reason == reason
+
+
+def test_a_verdict_names_the_part_that_is_harmed() -> None:
+    harmful = [[once(measured(0.5, test=test))] for test in (0.4, 0.2, 0.3)]
+    (row,) = comparison.verdicts(
+        found({NOTHING: several(1.0, 1.0, 1.0), Cell("neg_grad"): harmful}, [once(measured(0.5))])
+    )
+    assert row.reason == "harms the test set: 1−Δ falls by 0.600"
+
+
+def test_the_tidy_table_has_a_row_for_each_method_seed_and_metric() -> None:
+    oracles = [once(measured(0.5)), once(measured(0.7))]
+    tidy = comparison.tidy(
+        found({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, oracles), TINY, {"data": "digits"}
+    )
+    (rows,) = {len(column) for column in tidy.values()}
+    assert rows == 3 * 2 * (3 * 10 + 2), "methods and oracles x runs x (groups x metrics, and two of time)"
+    here = (tidy["algorithm"] == "fine_tune") & (tidy["metric"] == "tow") & (tidy["group"] == "forget")
+    assert tidy["value"][here].tolist() == pytest.approx([1 - 0.1, 1 - 0.1])
+    assert set(tidy["better"][here]) == {"↑"}
+    assert tidy["train_seed"][here].tolist() == [TINY.seed_of("original", i) for i in range(2)]
+    assert json.loads(tidy["steps"][here][0]) == [{"lr": 0.1}]
+    assert set(tidy["data"]) == {"digits"}
+
+
+def test_the_page_holds_every_table_with_the_band() -> None:
+    all_ = found({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, [once(measured(0.5)), once(measured(0.7))])
+    results = Results(
+        "Two methods", {}, {}, comparison=comparison.rows(all_), paired=comparison.paired(all_),
+        verdicts=comparison.verdicts(all_), command="unmemorize compare",
+    )  # fmt: skip
+    page = drawn.markdown(results)
+    assert [line for line in page.splitlines() if line.startswith("#")] == [
+        "# Two methods", "## How close to retraining", "## Each stratum alone", "## Paired by seed",
+    ]  # fmt: skip
+    assert page.count("| oracle | against oracle |") == 2
+    assert Results.from_dict(results.to_dict()) == results
+
+
+# --- tuning
+
+
+def test_every_algorithm_that_has_something_to_tune_has_ranges() -> None:
+    for name in ALGORITHMS:
+        if name not in ("nothing", "retrain"):
+            fields = ALGORITHMS[name].__dataclass_fields__
+            assert all(hyper in fields and low <= high for hyper, (_, low, high) in space(name).items())
+    with pytest.raises(ValueError, match="algorithm: no algorithm 'amnesia'; known are nothing, retrain, fine_tune"):
+        space("amnesia")
+    with pytest.raises(ValueError, match="algorithm: 'nothing' has no ranges to search"):
+        space("nothing")
+
+
+def test_the_mode_is_one_of_two(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mode: no mode 'test'; known are oracle, validation"):
+        Tuning(tmp_path, TINY, [TUNED], trials=1, mode="test")
+
+
+CELLS = grid(["boundary_shrink"], ["vanilla", "rum"], ["confidence"])
+TRIALS = SHARED + 1
+
+
+def search(folder: Path, mode: str = "oracle", trials: int = TRIALS) -> dict[str, Any]:
+    with Crew(1) as crew:
+        tuning = Tuning(folder, TINY, CELLS, trials=trials, mode=mode, executor=crew)
+        tuning.prepare()
+        tuning.first()
+        return {key: {**found, "seconds": 0.0} for key, found in tuning.search().items()}
+
+
+@pytest.fixture(scope="module")
+def by_validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("tune") / "run"
+    assert all(0 <= found["value"] <= 1 for found in search(folder, "validation", 1).values())
+    return folder
+
+
+def test_validation_tuning_retrains_nothing(by_validation: Path) -> None:
+    assert not list((by_validation / "tasks").glob("oracle*"))
+
+
+def test_validation_tuning_reads_nothing_of_the_test_set(by_validation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, model = str(by_validation), tasks.original_model(str(by_validation), 0)
+    of = tasks.data_of(TINY)
+    other = replace(of, test=replace(of.test, images=torch.full_like(of.test.images, torch.nan)))
+    values = []
+    for known in (of, other):
+        monkeypatch.setattr(objectives, "data_of", lambda _, known=known: known)
+        values.append(OBJECTIVES["validation"].value(folder, 0, model, []))
+    assert values[0] == values[1]
+    assert values[0] < 0.9, "the original gives away what it was trained on"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(by_validation: Path) -> tuple[dict[str, Any], Path]:
+    folder = by_validation.parent / "undisturbed"
+    shutil.copytree(by_validation, folder)
+    return search(folder), folder
+
+
+def test_a_chain_shares_its_hyper_parameters_at_first(undisturbed: tuple[dict[str, Any], Path]) -> None:
+    found, folder = undisturbed
+    assert [len(steps["steps"]) for steps in found.values()] == [1, 3]
+    journal = JournalFileBackend(str(folder / "tuning" / "oracle-boundary_shrink-rum-confidence.jsonl"))
+    trials = JournalStorage(journal).get_all_trials(0)
+    steps = [trial.user_attrs["steps"] for trial in trials]
+    assert len(steps) == TRIALS
+    assert steps[0][0] == {"lr": 5e-5, "epochs": 5, "bound": 0.1}, "first the defaults, moved into the ranges"
+    assert all(one[0] == one[1] == one[2] for one in steps[:SHARED])
+    assert all(one[0] != one[1] for one in steps[SHARED:])
+
+
+def test_a_search_that_was_killed_ends_like_an_undisturbed_one(
+    by_validation: Path, undisturbed: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(by_validation, tmp_path / "run")
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"from test_compare import *\nif __name__ == '__main__':\n    search(Path({str(tmp_path / 'run')!r}))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, str(program)], env=environment)
+    journal = tmp_path / "run" / "tuning" / "oracle-boundary_shrink-rum-confidence.jsonl"
+    while process.poll() is None and not (journal.exists() and journal.read_text().count('"steps"') > 3):
+        time.sleep(0.01)
+    assert process.poll() is None, "it ended before it was killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert search(tmp_path / "run") == undisturbed[0]
+
+
+def test_a_preset_is_read_as_it_was_written(tmp_path: Path) -> None:
+    study = {"objective": 'mean of "ToW" ↑', "trials": 4, "ranges": {"ssd": {"selection": ("log", 1, 100)}}}
+    cells = {"ssd-vanilla": {"steps": [{"selection": 3.5, "dampening": 1e-05}], "value": 0.9}}
+    write_preset(tmp_path / "own.toml", study, cells)
+    assert preset(tmp_path / "own.toml") == {
+        "study": {**study, "ranges": {"ssd": {"selection": ["log", 1, 100]}}},
+        "cells": {"ssd-vanilla": cells["ssd-vanilla"]["steps"]},
+    }
+
+
+# --- the command
+
+
+def test_compare_tunes_and_compares_in_one_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "unmemorize", "compare", "--data", "digits", "--noise", "0.05", "--algorithms",
+               "boundary_shrink", "--plans", "rum", "--scores", "holdout_retraining", "--trials", "1",
+               "--models", "10", "--runs", "2", "--attacks", "2", "--size", "30", "--workers", "1",
+               "--out", str(out)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 methods x 1 trials x 2 runs" in " ".join(done.stderr.split())
+    title = (out / "compare.md").read_text().splitlines()[0]
+    for part in ("n = 1295", "|S| = 30", "T = 10", "11 epochs of convnet", "2 paired seeds", "1 trials a method"):
+        assert part in title
+    table = score_files.read(out / "compare.parquet")
+    methods = {
+        "-".join(filter(None, key)) for key in zip(*(table[k] for k in ("algorithm", "plan", "scores")), strict=True)
+    }
+    assert methods == {
+        "oracle-against oracle", "nothing-vanilla", "boundary_shrink-rum-holdout_retraining",
+        "retrain-vanilla",
+    }  # fmt: skip
+    assert set(table["attack"]) == {0, 1}
+    tuning = tomllib.loads((out / "preset.toml").read_text())["study"]
+    assert (tuning["mode"], tuning["trials"], tuning["seed"]) == ("oracle", 1, 1000)
+    assert (out / "report.html").exists()
+    assert (out / "paired.tex").exists()
