@@ -1,14 +1,17 @@
 """RUM's plans, the chain that they make, and going on after being killed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from unmemorize import models, unlearn
+from unmemorize import models, rum, unlearn
 from unmemorize.data import Data, Examples, load
 from unmemorize.forget_set import ForgetSet
+from unmemorize.proxies import confidence_now
+from unmemorize.proxies.features import features
 from unmemorize.rum import RUM
 from unmemorize.train import Context
 from unmemorize.unlearn import FineTune, NegGradPlus, SalUn
@@ -113,6 +116,111 @@ def test_shuffle_cuts_the_same_examples_into_equal_random_parts_by_seed(forget: 
 def test_a_plan_that_does_not_fit_is_refused(rum: RUM, message: str, forget: ForgetSet) -> None:
     with pytest.raises(ValueError, match=message):
         rum.plan(forget)
+
+
+REVERSED = {"order": "descending", "steps": {"algorithm": "salun", "lr": 0.1, "epochs": 5, "threshold": 0.3}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        REVERSED,
+        {"by": "confidence_now", "strata": 5, "steps": {"algorithm": "nothing"}},
+        {"by": "random", "strata": 4, "seed": 3, "steps": {"algorithm": "neg_grad", "lr": 0.1, "epochs": 2}},
+        {"order": ["low", "medium+high"], "steps": [{"algorithm": "nothing"}, {"algorithm": "retrain", "recipe": "x"}]},
+    ],
+)
+def test_a_plan_is_data(content: dict[str, object]) -> None:
+    assert RUM.from_dict(content).to_dict() == content
+
+
+def test_a_plan_is_read_from_a_file(tmp_path: Path, forget: ForgetSet) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('order = "descending"\nsteps = { algorithm = "salun", lr = 0.1, threshold = 0.3 }\n')
+    plan = RUM.from_toml(path)
+    assert plan.to_dict() == REVERSED
+    assert [step.stratum for step in plan.plan(forget)] == ["high", "medium", "low"]
+
+
+@pytest.mark.parametrize("name", rum.plans())
+def test_every_plan_that_ships_is_valid(name: str) -> None:
+    plan = RUM.from_toml(name, algorithm="fine_tune", ensemble=object())
+    again = RUM.from_dict(plan.to_dict(), ensemble=object())
+    assert again.to_dict() == plan.to_dict()
+    assert {"vanilla", "shuffle", "rum", "reversed", "published", "class", "entanglement"} <= set(rum.plans())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"ordre": ["low"]}, "no key 'ordre'; known are steps, order, by, strata, seed"),
+        ({"strata": 0, "steps": {"algorithm": "nothing"}}, "strata: expected at least 1, got 0"),
+        ({"order": "up", "steps": {"algorithm": "nothing"}}, "order: expected names of strata, 'descending' or None"),
+        ({}, "it names no algorithm; give one"),
+        ({"steps": [{"lr": 0.1}]}, "step 1: names no algorithm"),
+        ({"steps": [{"algorithm": "nothing"}, {"algorithm": "slaun"}]}, "step 2: .*'slaun'; known are nothing"),
+        ({"steps": {"algorithm": "salun", "tau": 1}}, "steps: salun: no hyper-parameter 'tau'; known are lr, epochs"),
+        ({"steps": {"algorithm": "salun", "lr": -1}}, r"steps: salun: lr: expected a number in \(0, inf\), got -1"),
+        ({"steps": {"algorithm": "out_of_sample"}}, "steps: out_of_sample: needs ensemble"),
+    ],
+)
+def test_data_that_is_no_plan_is_refused(content: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RUM.from_dict(content)
+
+
+def test_the_name_of_no_plan_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no plan 'vanila'; known are class, .*vanilla, or name a \.toml"):
+        RUM.from_toml("vanila")
+
+
+def test_strata_are_cut_by_a_proxy_of_the_model(digits: Data, model: nn.Module, forget: ForgetSet) -> None:
+    score = confidence_now(model, digits, context())
+    done = unlearn.run(RUM("nothing", None, by="confidence_now", strata=5), model, digits, forget, context())
+    assert done.forget_set.ids.tolist() == forget.restrata(score, strata=5).ids.tolist()
+    assert [step["size"] for step in done.history] == [6] * 5
+    given = unlearn.run(RUM("nothing", by="mine", scores={"mine": -score}), model, digits, forget, context())
+    assert given.forget_set.stratum("low").tolist() == forget.restrata(-score).stratum("low").tolist()
+    with pytest.raises(ValueError, match="by: no score 'mine'; known are class, entanglement, random, confidence_now"):
+        unlearn.run(RUM("nothing", by="mine"), model, digits, forget, context())
+    with pytest.raises(ValueError, match="not those by 'mine'; cut it first"):
+        RUM("nothing", by="mine").plan(forget)
+
+
+def test_strata_by_entanglement_follow_the_distance_to_the_weighted_centroid(
+    digits: Data, model: nn.Module, forget: ForgetSet
+) -> None:
+    found = features(model, digits.train, context())
+    seen = RUM("nothing", by="entanglement").cut(forget, model, digits, context())
+    near = -(found - found.mean(0)).norm(dim=1).numpy()
+    assert [near[seen.stratum(k)].max() < near[seen.stratum(k + 1)].min() for k in (0, 1)] == [True, True]
+    assert torch.allclose(found.float() @ model[-1].weight.T + model[-1].bias, context().logits(model, digits.train))
+
+
+def test_strata_by_class_are_the_classes(digits: Data, model: nn.Module) -> None:
+    labels = digits.train.labels.numpy()
+    forget = ForgetSet.from_ids(range(40), labels=labels, data_hash=digits.hash)
+    done = unlearn.run(RUM("nothing", None, by="class"), model, digits, forget, context())
+    for step in done.history:
+        assert step["size"] == (labels[:40] == int(step["stratum"])).sum()
+    with pytest.raises(ValueError, match="labels: not known of this forget set"):
+        RUM("nothing", by="class").cut(replace(forget, labels=None), model, digits, context())
+
+
+def test_two_strata_may_share_a_step(forget: ForgetSet) -> None:
+    low, others = RUM(["nothing", "salun"], order=("low", "medium+high")).plan(forget)
+    assert (low.stratum, others.stratum) == ("low", "medium+high")
+    assert set(others.ids) == set(forget.ids) - set(low.ids)
+    assert [step.stratum for step in RUM("nothing", "descending").plan(forget)] == ["high", "medium", "low"]
+
+
+def test_a_forget_set_names_its_protocol(forget: ForgetSet) -> None:
+    score = np.arange(100.0)
+    paper = ForgetSet.by_score(score, 30)
+    assert paper.protocol == "paper"
+    assert {
+        s.protocol for s in (forget, paper.restrata(-score), paper.shuffled(0), paper.restrata(score, strata=1))
+    } == {"fixed-S"}
 
 
 def test_a_step_retains_all_but_what_is_forgotten_by_then(digits: Data, model: nn.Module, forget: ForgetSet) -> None:

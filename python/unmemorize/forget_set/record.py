@@ -270,6 +270,18 @@ class ForgetSet:
         part = partition.strata(x[np.argsort(self.ids)], k)
         return self._recut(part, x, _names(part), {**self.rule, "restrata": self.hash}, self.seed)
 
+    def by_label(self) -> Self:
+        """The same examples, those of each class a stratum that has its name.
+
+        Raises:
+            ValueError: the labels are not known.
+        """
+        if self.labels is None:
+            raise ValueError("labels: not known of this forget set; give them when you choose it")
+        classes, part = np.unique(self.labels[np.argsort(self.ids)], return_inverse=True)
+        names = tuple(map(str, classes.tolist()))
+        return self._recut(part, self.scores, names, {**self.rule, "restrata": self.hash}, self.seed)
+
     def shuffled(self, seed: int, strata: int = 3) -> Self:
         """The same examples in equal random parts: the control that tells whether strata by score are what helps."""
         part = partition.random_strata(len(self), check_strata(strata, len(self)), seed)
@@ -307,6 +319,15 @@ class ForgetSet:
         if None not in (self.data_hash, data_hash) and self.data_hash != data_hash:
             raise ValueError(f"forget set: is of data with hash {self.data_hash}, expected {data_hash}")
         check_range(self.ids, n)
+
+    @property
+    def protocol(self) -> str:
+        """Is it "paper", where the score that chose the examples cuts them too, or "fixed-S", any choice, any cut?
+
+        Only in the second do two plans with strata by different scores forget the same examples.
+        """
+        same = self.rule.get("by") in ("score", "entanglement") and not {"restrata", "shuffled"} & self.rule.keys()
+        return "paper" if same and len(self.names) > 1 else "fixed-S"
 
     @cached_property
     def hash(self) -> str:

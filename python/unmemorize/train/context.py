@@ -1,10 +1,12 @@
 """All that a loop over examples needs, once: device, precision, seeds, batches, progress, a checked step."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from torch import Generator, Tensor, nn
@@ -34,6 +36,11 @@ class Context:
         run_dir: where a long loop keeps what it needs to go on after it was killed; None: nowhere.
         progress: show a bar on a terminal.
         save_every: seconds between the checkpoints in `run_dir`.
+        criterion: the loss that unlearning descends and ascends on: of logits, float32 (b, C), and labels, int64 (b,);
+            some algorithms teach probabilities, float32 (b, C), as `torch.nn.functional.cross_entropy` takes them too.
+
+    Attributes:
+        costs: seconds of the parts of a step that `timed` was told of.
 
     Raises:
         ValueError: an unknown device or dtype, or a batch size below 1.
@@ -52,12 +59,14 @@ class Context:
     run_dir: str | Path | None = None
     progress: bool = True
     save_every: float = 30.0
+    criterion: Callable[[Tensor, Tensor], Tensor] = cross_entropy
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
         self.device = _device(self.device)
         self.dtype = _dtype(self.dtype, self.device)
+        self.costs: dict[str, float] = {}
         self._place = ""  # the epoch, for messages
         self._steps = 0  # taken in this epoch
         self._unchecked: list[Tensor] = []  # losses of the newest of them
@@ -128,10 +137,10 @@ class Context:
         return logits.float()
 
     def loss(self, model: nn.Module, batch: Examples) -> Tensor:
-        """Mean cross-entropy of a batch, the model in train mode."""
+        """The criterion, mean cross-entropy if none was given, of a batch, the model in train mode."""
         if not model.training:
             model.train()
-        return cross_entropy(self.forward(model, batch.images), batch.labels)
+        return self.criterion(self.forward(model, batch.images), batch.labels)
 
     def step(self, optimizer: Optimizer, loss: Tensor) -> None:
         """One step down the gradient of `loss`.
@@ -158,6 +167,15 @@ class Context:
         for step, loss in enumerate(losses, self._steps - len(losses)):
             if not math.isfinite(loss):
                 raise DivergedError(f"{self._place}step {step}: the loss is {loss}; a lower learning rate may help")
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the seconds of the block to `costs`."""
+        start = perf_counter()
+        yield
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.costs[what] = self.costs.get(what, 0.0) + perf_counter() - start
 
     @torch.no_grad()
     def logits(self, model: nn.Module, examples: Examples) -> Tensor:

@@ -1,18 +1,23 @@
 """Unlearning: one algorithm per file, and `run`, which applies one or a plan of several to a model."""
 
-from dataclasses import MISSING, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, fields, replace
 from importlib.metadata import entry_points
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from unmemorize.data import Data
 from unmemorize.forget_set import ForgetSet
-from unmemorize.train import Context
+from unmemorize.train import Context, derive_seed
 from unmemorize.unlearn.bad_teacher import BadTeacher
 from unmemorize.unlearn.boundary_shrink import BoundaryShrink
 from unmemorize.unlearn.cf_k import CFk
-from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, run_chain
+from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, check, run_chain
 from unmemorize.unlearn.eu_k import EUk
 from unmemorize.unlearn.fine_tune import FineTune
 from unmemorize.unlearn.influence import Influence
@@ -52,6 +57,7 @@ __all__ = [
     "find",
     "make",
     "run",
+    "run_requests",
 ]
 
 ALGORITHMS: dict[str, type[Any]] = {
@@ -94,15 +100,17 @@ def make(name: str, **hyper: Any) -> Algorithm:
         Traceback (most recent call last):
         ValueError: salun: no hyper-parameter 'beta'; known are lr, epochs, threshold
     """
-    kind = find(name)
-    known = {field.name: field.default for field in fields(kind)}
+    known = {field.name: field.default for field in fields(find(name))}
     for given in hyper:
         if given not in known:
             raise ValueError(f"{name}: no hyper-parameter {given!r}; known are {', '.join(known) or 'none'}")
     for needed, default in known.items():
         if default is MISSING and needed not in hyper:
             raise ValueError(f"{name}: needs {needed}, which has no default")
-    algorithm: Algorithm = kind(**hyper)
+    try:
+        algorithm: Algorithm = find(name)(**hyper)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
     return algorithm
 
 
@@ -123,16 +131,22 @@ def _plugin(name: str) -> type[Any]:
         names = [*ALGORITHMS, *sorted(found.keys() - ALGORITHMS.keys())]
         raise ValueError(f"algorithm: no algorithm {name!r}; known are {', '.join(names)}")
     try:
-        kind: type[Any] = found[name].load()
+        loaded: type[Any] = found[name].load()
     except Exception as error:
         entry = found[name]
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
         raise ImportError(f"algorithm {name!r}: {entry.value} of {package} cannot be loaded: {error}") from error
-    return kind
+    return loaded
 
 
 def run(
-    algorithm: str | Algorithm | Plan, model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context
+    algorithm: str | Algorithm | Plan,
+    model: nn.Module,
+    data: Data,
+    forget_set: ForgetSet,
+    ctx: Context,
+    *,
+    gone: NDArray[np.int64] | None = None,
 ) -> Unlearned:
     """Make a copy of `model` forget `forget_set`.
 
@@ -143,12 +157,14 @@ def run(
         data: the data set.
         forget_set: what to forget, in rows of `data.train`.
         ctx: device, precision, seed. With `run_dir`, each finished step is kept there and a killed run goes on from it.
+        gone: rows that earlier requests took: no step retains them, and no accuracy counts them.
 
     Returns:
         The unlearned model, its wall seconds, and accuracies after every step.
 
     Raises:
-        ValueError: unknown algorithm; a forget set of another data set, or one that leaves nothing to retain.
+        ValueError: unknown algorithm; a forget set of another data set, one that leaves nothing to retain, or one that
+            holds what is gone.
         TypeError: `algorithm` can neither `apply` nor `plan`.
         FileExistsError: `ctx.run_dir` holds another unlearning.
         DivergedError: the loss is not finite; the checkpoints of the steps before it are kept.
@@ -164,5 +180,51 @@ def run(
     chosen = make(algorithm) if isinstance(algorithm, str) else algorithm
     if isinstance(chosen, type) or not isinstance(chosen, Plan | Algorithm):
         raise TypeError(f"algorithm: expected a name, or an object with apply or plan, got {algorithm!r}")
-    steps = chosen.plan(forget_set) if isinstance(chosen, Plan) else [Step(chosen, forget_set.ids)]
-    return run_chain(steps, model, data, forget_set, ctx)
+    gone = np.empty(0, np.int64) if gone is None else gone
+    check(forget_set, data, gone)
+    if not isinstance(chosen, Plan):
+        return run_chain([Step(chosen, forget_set.ids)], model, data, forget_set, ctx, gone=gone)
+    start = perf_counter()
+    scoring = replace(ctx, run_dir=None if ctx.run_dir is None else Path(ctx.run_dir) / "scoring")
+    forget_set = chosen.cut(forget_set, model, data, scoring, gone)
+    seconds = perf_counter() - start
+    return run_chain(chosen.plan(forget_set), model, data, forget_set, ctx, gone=gone, scoring=seconds)
+
+
+def run_requests(
+    algorithm: str | Algorithm | Plan, model: nn.Module, data: Data, forget_sets: Sequence[ForgetSet], ctx: Context
+) -> list[Unlearned]:
+    """Carry out one request after another, each on the model that the one before left.
+
+    What an earlier request took is retained by no later one. A plan by a proxy takes it anew of the unlearned model;
+    learning events have no such model to be taken of, and stay those of the original.
+
+    Args:
+        algorithm: as of `run`, the same for every request.
+        model: the original.
+        data: the data set.
+        forget_sets: the requests, first to last; no example in two of them.
+        ctx: as of `run`; every request has a folder of its own in `run_dir`, and random numbers of its own.
+
+    Returns:
+        What `run` returns of each.
+
+    Raises:
+        ValueError: as `run`, or an example is in two requests.
+
+    Example:
+        >>> from unmemorize import Context, ForgetSet, data, models
+        >>> digits = data.load("digits")
+        >>> requests = [ForgetSet.from_ids(ids, strata=1) for ids in ([3, 14], [159])]
+        >>> done = run_requests("nothing", models.build("convnet", digits), digits, requests, Context(device="cpu"))
+        >>> [len(request.gone) for request in done]
+        [2, 3]
+    """
+    done: list[Unlearned] = []
+    gone = np.empty(0, np.int64)
+    for k, forget_set in enumerate(forget_sets):
+        folder = None if ctx.run_dir is None else Path(ctx.run_dir) / f"request-{k + 1}"
+        own = replace(ctx, run_dir=folder, seed=derive_seed(ctx.seed, "request", k) if k else ctx.seed)
+        done.append(run(algorithm, model, data, forget_set, own, gone=gone))
+        model, gone = done[-1].model, done[-1].gone
+    return done

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
@@ -53,7 +52,7 @@ class BoundaryShrink(Hyperparameters):
         with evaluating(model):
             for batch in ctx.batches(forget, shuffle=False):
                 images = batch.images.detach().requires_grad_()
-                loss = cross_entropy(model(images), batch.labels, reduction="sum")
+                loss = ctx.criterion(model(images), batch.labels)
                 (uphill,) = torch.autograd.grad(loss, images)
                 with torch.no_grad():
                     logits = model(images + self.bound * uphill.sign())

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from torch import nn
 
 from unmemorize.data import Data, Examples
 from unmemorize.forget_set import ForgetSet
-from unmemorize.train import Context, load_checkpoint, save_checkpoint
+from unmemorize.train import Context, DivergedError, load_checkpoint, save_checkpoint
+
+NONE = np.empty(0, np.int64)
 
 
 @runtime_checkable
@@ -40,6 +43,11 @@ class Step:
 class Plan(Protocol):
     """What cuts a forget set into steps; `RUM` does."""
 
+    def cut(
+        self, forget_set: ForgetSet, model: nn.Module, data: Data, ctx: Context, gone: NDArray[np.int64]
+    ) -> ForgetSet:
+        """The same examples in the strata that the steps take, scored by `model`; `gone` were forgotten before."""
+
     def plan(self, forget_set: ForgetSet) -> Sequence[Step]:
         """The steps, in the order in which they are taken."""
 
@@ -50,15 +58,38 @@ class Unlearned:
 
     model: nn.Module  # in eval mode
     seconds: float  # wall clock of the steps, without the evaluation between them
-    history: list[dict[str, Any]]  # of each step: stratum, algorithm, size, seconds, and the accuracy after it
+    history: list[dict[str, Any]]  # of each step: stratum, algorithm, size, seconds, costs, and the accuracy after it
+    forget_set: ForgetSet  # in the strata of the chain
+    gone: NDArray[np.int64]  # rows that the model has forgotten, those of earlier requests first
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """Seconds by what they went to: "scoring", the "unlearning" itself, and what an algorithm told, as "mask"."""
+        total: dict[str, float] = {}
+        for entry in self.history:
+            for what, seconds in entry["costs"].items():
+                total[what] = total.get(what, 0.0) + seconds
+        return total
 
 
-def run_chain(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> Unlearned:
+def run_chain(
+    steps: Sequence[Step],
+    model: nn.Module,
+    data: Data,
+    forget_set: ForgetSet,
+    ctx: Context,
+    *,
+    gone: NDArray[np.int64] = NONE,
+    scoring: float = 0.0,
+) -> Unlearned:
     """Take `steps` one after another on a copy of `model`.
 
     Step i forgets its own examples and retains the training set without those of steps 1 to i: what is still to be
     unlearned is retained until its turn comes. Each step has random numbers of its own, so a chain that was killed and
     resumed (`ctx.run_dir`) ends with the bits of an undisturbed one.
+
+    Memory: the data set, of which a step holds no copy; the original; and the weights, gradients and momentum of the
+    copy. What an algorithm holds beside that, its docstring says.
 
     Args:
         steps: the chain.
@@ -66,6 +97,8 @@ def run_chain(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: F
         data: the data set it was trained on.
         forget_set: what is forgotten in all; accuracies are reported on it and on each of its strata.
         ctx: device, precision, seed; `run_dir` keeps a checkpoint of every finished step.
+        gone: rows that were forgotten before: no step retains them.
+        scoring: seconds that the strata took; they are accounted to the first step.
 
     Raises:
         ValueError: the forget set belongs to other data or leaves nothing to retain; a step has no examples.
@@ -73,25 +106,35 @@ def run_chain(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: F
         DivergedError: the loss is not finite; the checkpoints of the steps before it are kept.
     """
     model = copy.deepcopy(model).to(ctx.device)
-    _fit_together(steps, model, data, forget_set, ctx)
-    plan = "" if ctx.run_dir is None else _fingerprint(steps, model, data, forget_set, ctx)
+    check(forget_set, data, gone)
+    _fit_together(steps, model, data, ctx)
+    plan = "" if ctx.run_dir is None else _fingerprint(steps, model, data, forget_set, ctx, gone)
     data = data.to(ctx.device)
     history = _resume(model, steps, plan, ctx)
     for i, step in enumerate(steps[len(history) :], start=len(history)):
-        gone = np.concatenate([earlier.ids for earlier in steps[: i + 1]])
-        model, seconds = _take(step, gone, model, data.train, _context(ctx, i))
+        out = np.concatenate([gone, *(earlier.ids for earlier in steps[: i + 1])])
+        own = _context(ctx, i)
+        try:
+            model, seconds = _take(step, out, model, data.train, own)
+        except DivergedError as error:
+            kept = f"; the model of step {i} is in {_path(ctx.run_dir, i - 1)}" if ctx.run_dir is not None and i else ""
+            where = f"step {i + 1}, {name_of(step.algorithm)} of stratum {step.stratum!r}"
+            raise DivergedError(f"{where}: {error}{kept}") from error
+        costs = {"scoring": scoring if i == 0 else 0.0, **own.costs, "unlearning": seconds - sum(own.costs.values())}
         history.append(
             {
                 "stratum": step.stratum,
                 "algorithm": name_of(step.algorithm),
                 "size": len(step.ids),
                 "seconds": seconds,
-                "accuracy": _accuracy(model, data, forget_set, ctx),
+                "costs": costs,
+                "accuracy": _accuracy(model, data, forget_set, ctx, gone),
             }
         )
         if ctx.run_dir is not None:
             save_checkpoint(_path(ctx.run_dir, i), model, plan=plan, history=json.dumps(history))
-    return Unlearned(model.eval(), sum(entry["seconds"] for entry in history), history)
+    total = sum(entry["seconds"] for entry in history)
+    return Unlearned(model.eval(), total, history, forget_set, np.concatenate([gone, forget_set.ids]))
 
 
 def name_of(algorithm: Algorithm) -> str:
@@ -100,11 +143,23 @@ def name_of(algorithm: Algorithm) -> str:
     return name
 
 
-def _fit_together(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> None:
-    """Refuse what would go wrong, or be wrong, later."""
+def check(forget_set: ForgetSet, data: Data, gone: NDArray[np.int64] = NONE) -> None:
+    """Refuse a forget set of other data, one that leaves nothing to retain, or one that holds what is gone.
+
+    Raises:
+        ValueError: it is one of these.
+    """
     forget_set.check(len(data.train), data.hash if forget_set.data_hash else None)
-    if len(forget_set.ids) == len(data.train):
+    if len(twice := np.intersect1d(forget_set.ids, gone)):
+        raise ValueError(
+            f"forget set: {len(twice)} of {len(forget_set)} examples were forgotten before, the first is row {twice[0]}"
+        )
+    if len(forget_set) + len(gone) == len(data.train):
         raise ValueError(f"forget set: holds all {len(data.train)} training examples, so none is left to retain")
+
+
+def _fit_together(steps: Sequence[Step], model: nn.Module, data: Data, ctx: Context) -> None:
+    """Refuse what would go wrong, or be wrong, later."""
     for i, step in enumerate(steps):
         if not len(step.ids):
             raise ValueError(f"step {i + 1}: stratum {step.stratum!r} has 0 examples to forget")
@@ -134,18 +189,27 @@ def _take(
     return model, perf_counter() - start
 
 
-def _accuracy(model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> dict[str, float]:
+def _accuracy(
+    model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context, gone: NDArray[np.int64]
+) -> dict[str, float]:
+    """On the forget set, its strata, the retain set, the test set, and what was forgotten "before"."""
     correct = (ctx.logits(model, data.train).argmax(1) == data.train.labels).cpu().numpy()
-    accuracy = {name: float(correct[ids].mean()) for name, ids in forget_set.groups(len(data.train)).items()}
+    groups = forget_set.groups(len(data.train))
+    if len(gone):
+        groups |= {"retain": np.setdiff1d(groups["retain"], gone), "before": gone}
+    accuracy = {name: float(correct[ids].mean()) for name, ids in groups.items()}
     return {**accuracy, "test": ctx.accuracy(model, data.test)}
 
 
-def _fingerprint(steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context) -> str:
+def _fingerprint(
+    steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context, gone: NDArray[np.int64]
+) -> str:
     """SHA-256 over all that decides the outcome; an algorithm is told by its repr, as that of a dataclass."""
-    what = [data.hash, forget_set.hash, ctx.seed, ctx.batch_size, str(ctx.dtype), [repr(s.algorithm) for s in steps]]
+    told = [re.sub(" at 0x[0-9a-f]+", "", repr(what)) for what in (ctx.criterion, *(step.algorithm for step in steps))]
+    what = [data.hash, forget_set.hash, ctx.seed, ctx.batch_size, str(ctx.dtype), told]
     digest = hashlib.sha256(json.dumps(what).encode())
-    for step in steps:
-        digest.update(step.ids.tobytes())
+    for ids in (gone, *(step.ids for step in steps)):
+        digest.update(ids.tobytes())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unmemorize.data import Examples
 from unmemorize.train import Context
@@ -46,7 +45,8 @@ class SalUn(Hyperparameters):
     def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
         """`model` after `epochs` passes over `forget` and `retain`."""
         optimizer = ctx.sgd(model, lr=self.lr)
-        hold(optimizer, trainable(model), most_salient(saliency(model, forget, ctx), self.threshold))
+        with ctx.timed("mask"):
+            hold(optimizer, trainable(model), most_salient(saliency(model, forget, ctx), self.threshold))
         both = forget.join(retain)
         classes = ctx.logits(model, forget.take([0])).shape[1]
         for _ in ctx.epochs(self.epochs, self.NAME):
@@ -62,7 +62,7 @@ def saliency(model: nn.Module, forget: Examples, ctx: Context) -> list[Tensor]:
     gradient = [torch.zeros_like(weight) for weight in weights]
     with evaluating(model):
         for batch in ctx.batches(forget, shuffle=False):
-            loss = F.cross_entropy(model(batch.images), batch.labels, reduction="sum") / len(forget)
+            loss = ctx.criterion(model(batch.images), batch.labels) * (len(batch) / len(forget))
             for total, part in zip(gradient, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
                 if part is not None:
                     total += part

@@ -56,7 +56,7 @@ class Scrub(Hyperparameters):
                     ctx.step(optimizer, -self._distance(teacher, ctx.forward(model, batch.images), batch, ctx))
             for batch in ctx.batches(retain):
                 student = ctx.forward(model, batch.images)
-                loss = self.gamma * F.cross_entropy(student, batch.labels)
+                loss = self.gamma * ctx.criterion(student, batch.labels)
                 ctx.step(optimizer, loss + self.beta * self._distance(teacher, student, batch, ctx))
         return model
 
