@@ -244,7 +244,7 @@ def _made(table: Mapping[str, Any], where: str, ensemble: Any) -> Algorithm:
 
 
 def _given(name: str, ensemble: Any) -> dict[str, Any]:
-    needs = any(f.name == "ensemble" for f in fields(unlearn.kind(name)))
+    needs = any(f.name == "ensemble" for f in fields(unlearn.find(name)))
     return {"ensemble": ensemble} if needs and ensemble is not None else {}
 
 
