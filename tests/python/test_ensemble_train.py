@@ -1,15 +1,19 @@
 """`unmemorize ensemble train`: no model lost, none doubled, the same bits whatever is killed."""
 
+import io
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.datasets import load_digits
 from test_cli import works
 from unmemorize import Ensemble, data, models
@@ -97,6 +101,24 @@ def test_what_is_stored_is_not_trained_again_and_what_is_not_is(small: Path, und
     next(iter(times)).unlink()
     train(small, out)
     assert bits(out) == bits(undisturbed)
+
+
+def test_the_bar_says_how_many_a_minute_how_long_and_how_reliable(
+    undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, now, said = Ensemble.open(undisturbed), [1000.0], io.StringIO()
+    screen = partial(Console, file=said, force_terminal=True, width=120, get_time=lambda: now[0])
+    monkeypatch.setattr(ensemble_train, "Console", lambda **_: screen())
+    monkeypatch.setattr(ensemble_train, "monotonic", lambda: now[0])
+    with ensemble_train.Bar() as bar:
+        for seconds, done in ((0, 10), (30, 15), (30, 20)):  # ten were there when it began
+            now[0] += seconds
+            bar.watch(done, 30, store)
+            bar._bar.refresh()
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", said.getvalue()).strip().splitlines()[-1]
+    reliability = store.reliability().value
+    assert re.search(r"20/30 0:01:00 left 0:01:00", shown)
+    assert shown.endswith(f"10.0 models/min reliability {reliability:.3f}")
 
 
 def test_an_entry_says_how_to_have_its_subset_again(undisturbed: Path) -> None:
