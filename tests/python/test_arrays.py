@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -121,6 +122,36 @@ def test_default_threads_follow_the_affinity_and_are_one_in_workers():
     for wrong in (2.0, "2"):
         with pytest.raises(TypeError):
             _arrays.threads(wrong)
+
+
+@pytest.fixture
+def half_a_core():
+    """A control group, of version 2 or 1, whose processes may use half a core."""
+    group, limits = Path("/sys/fs/cgroup"), {"cpu.max": "50000 100000"}
+    if not (group / "cgroup.controllers").exists():
+        group, limits = group / "cpu", {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "50000"}
+    group = group / f"unmemorize-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("no right to make a control group here")
+    try:
+        for name, limit in limits.items():
+            (group / name).write_text(limit)
+        yield group
+    except PermissionError:
+        pytest.skip("no right to limit a control group here")
+    finally:
+        group.rmdir()
+
+
+def test_default_threads_follow_the_quota_of_the_control_group(half_a_core):
+    code = f"""
+import os; open({str(half_a_core / "cgroup.procs")!r}, "w").write(str(os.getpid()))
+from unmemorize import _arrays; print(_arrays.threads(None))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert int(done.stdout) == 1
 
 
 @pytest.mark.parametrize("level", ["scalar", "avx2", "avx512", "neon"])

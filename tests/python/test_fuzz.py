@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from unmemorize import audit, ensemble, partition, stats
 
+RIGHT = {name: [True, False, True] for name in ("forget", "retain", "test")}
+
 CALLS = {
     "update": lambda a, b, c: um.LearningEvents(3).update(a, b, c),
     "pack": lambda a, b, c: um.BitMatrix.pack(a),
@@ -34,13 +36,24 @@ CALLS = {
     "kendall": lambda a, b, c: stats.kendall(a, b, resamples=3, nan="omit"),
     "average_ranks": lambda a, b, c: stats.average_ranks(a),
     "bootstrap_interval": lambda a, b, c: stats.bootstrap_interval(a, "median", resamples=3),
+    "quantile": lambda a, b, c: stats.bootstrap_interval(a, 0.3, resamples=3),
+    "spearman_columns": lambda a, b, c: stats.spearman_columns(a, b, resamples=3),
+    "permutation_p": lambda a, b, c: stats.permutation_p(a, b, permutations=3),
     "t_interval": lambda a, b, c: stats.t_interval(a),
     "roc": lambda a, b, c: audit.roc(a, b),
+    "sweep": lambda a, b, c: audit.roc([1.0, 2.0, 2.0], [True, False, True]).sweep(a),
+    "roc epsilon": lambda a, b, c: audit.roc(a, b).epsilon(),
+    "bootstrapped sweep": lambda a, b, c: audit.roc(a, b).sweep(c, "bootstrap", resamples=3),
     "lira": audit.lira,
     "u_lira": lambda a, b, c: audit.u_lira(a, b, unlearned=c),
     "rmia": lambda a, b, c: audit.rmia(a, b, c, c),
     "klom": lambda a, b, c: audit.klom(a, b),
     "epsilon": lambda a, b, c: audit.epsilon(a, b),
+    "epsilon_interval": lambda a, b, c: audit.epsilon_interval(a, b, resamples=3),
+    "tow_interval": lambda a, b, c: audit.tow_interval({**RIGHT, "forget": a}, {**RIGHT, "forget": b}, resamples=3),
+    "soft_memorization": lambda a, b, c: ensemble.soft_memorization(a, b),
+    "out_of_sample": lambda a, b, c: ensemble.estimators.out_of_sample(a, b),
+    "influence_std_error": lambda a, b, c: ensemble.influence_std_error(a, b),
 }
 
 SENTENCE = re.compile(r"^[a-z_]+(, [a-z_]+)*( set)?: .|^not available from ", re.DOTALL)

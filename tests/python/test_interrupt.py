@@ -36,6 +36,26 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "stats.bootstrap_interval(x, resamples=10_000_000, n_threads=N)",
         "x.sum()",
     ),
+    "lira": (
+        "x = np.random.default_rng(0).random((64, 400_000), np.float32); m = x < 0.5",
+        "audit.lira(x, m, x[0], n_threads=N)",
+        "m.sum()",
+    ),
+    "rmia": (
+        "x = np.random.default_rng(0).uniform(0.1, 1, 10_000_000)",
+        "audit.rmia(x, x, x, x, n_threads=N)",
+        "x[:9].tobytes()",
+    ),
+    "epsilon": (
+        "x = np.random.default_rng(0).random((64, 300), np.float32)",
+        "audit.epsilon_interval(x, x, resamples=1_000_000, n_threads=N)",
+        "x.sum()",
+    ),
+    "sweep": (
+        "x = np.arange(100_000.0); found = audit.roc(x, x % 2 > 0)",
+        "found.sweep(n_threads=N)",
+        "found.auc",
+    ),
     "audit": (
         "x = np.zeros((64, 300_000), np.float16)",
         "audit.klom(x, x, bins=60_000, n_threads=N)",

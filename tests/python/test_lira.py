@@ -140,27 +140,6 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(variance):
         assert np.array_equal(found.oracle, both.oracle, equal_nan=True)
 
 
-def kinds(phi):
-    read_only = phi.copy()
-    read_only.flags.writeable = False
-    return {
-        "strided": np.repeat(phi, 2, axis=1)[:, ::2],
-        "transposed": np.asfortranarray(phi),
-        "big-endian": phi.astype(phi.dtype.newbyteorder(">")),
-        "read-only": read_only,
-        "list": phi.tolist(),
-    }
-
-
-@pytest.mark.parametrize("kind", ["strided", "transposed", "big-endian", "read-only", "list"])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_any_array_of_the_same_values_gives_the_same_scores(kind, dtype):
-    phi, member = ensemble(16, 40, dtype=dtype)
-    assert np.array_equal(
-        lira(kinds(phi)[kind], member, kinds(phi)[kind][0]), lira(phi.astype(float), member, phi[0].astype(float))
-    )
-
-
 @VARIANCES
 def test_edges(variance):
     none, nobody = np.zeros((0, 3)), np.zeros((0, 3), bool)
