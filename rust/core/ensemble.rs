@@ -2,10 +2,11 @@
 //!
 //! Matrices have one row for each model, as they are stored. Everything here is a count down their columns ([`tally`]).
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use crate::bits::{BITS, BitMatrix};
-use crate::ensemble::tally::{Counts, Plane, ROWS, Tally, WORDS};
+use crate::ensemble::tally::{COLUMNS, Counts, ROWS, Tally, WORDS};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::rank::Spearman;
@@ -18,6 +19,9 @@ pub mod tally;
 
 /// More random halvings than this are taken for a slip.
 const MAX_SPLITS: usize = 100_000;
+
+/// Words of a row that one piece of parallel work covers: rows are read by the kilobyte.
+const WIDE: usize = 16 * WORDS;
 
 /// Memorization of each example, its standard error, and from how many models.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,13 +52,18 @@ pub fn memorization(
     legacy: bool,
     threads: &Threads,
 ) -> Result<Memorization, Error> {
-    let counts = counts(member, correct, &all(member), threads)?;
     let total = member.rows() as u64;
-    Ok(Memorization {
+    let parts = counts(member, correct, &all(member), threads, |counts| Memorization {
         score: counts.iter().map(|c| c.score(total, legacy)).collect(),
         std_error: counts.iter().map(|c| c.std_error(total)).collect(),
         n_in: counts.iter().map(|c| c.models.cast_signed()).collect(),
         n_out: counts.iter().map(|c| (total - c.models).cast_signed()).collect(),
+    })?;
+    Ok(Memorization {
+        score: parts.iter().flat_map(|part| &part.score).copied().collect(),
+        std_error: parts.iter().flat_map(|part| &part.std_error).copied().collect(),
+        n_in: parts.iter().flat_map(|part| &part.n_in).copied().collect(),
+        n_out: parts.iter().flat_map(|part| &part.n_out).copied().collect(),
     })
 }
 
@@ -66,7 +75,7 @@ pub fn memorization(
 pub fn c_score(member: &BitMatrix, correct: &BitMatrix, threads: &Threads) -> Result<Vec<f64>, Error> {
     let total = member.rows() as u64;
     let share = |c: &Shares| (c.right - c.right_in) as f64 / (total - c.models) as f64;
-    Ok(counts(member, correct, &all(member), threads)?.iter().map(share).collect())
+    Ok(counts(member, correct, &all(member), threads, |counts| counts.iter().map(share).collect::<Vec<_>>())?.concat())
 }
 
 /// All models.
@@ -97,9 +106,10 @@ pub fn reliability(
     if !(1..=MAX_SPLITS).contains(&splits) {
         return Err(Error::Splits { most: MAX_SPLITS, got: splits });
     }
-    let all = counts(member, correct, &all(member), threads)?;
+    let all = counts(member, correct, &all(member), threads, <[_]>::to_vec)?.concat();
     let halvings = threads.map(splits, |split| {
-        let half = counts(member, correct, &half_of(models, seed, split as u64), &Threads::one())?;
+        let half =
+            counts(member, correct, &half_of(models, seed, split as u64), &Threads::one(), <[_]>::to_vec)?.concat();
         agreement(&all, &half, models as u64)
     });
     let halvings = halvings.into_iter().collect::<Result<Vec<_>, Error>>()?;
@@ -171,24 +181,29 @@ impl Shares {
     }
 }
 
-/// The counts of each example, over some models.
-fn counts(member: &BitMatrix, correct: &BitMatrix, models: &[usize], threads: &Threads) -> Result<Vec<Shares>, Error> {
+/// `f` of the counts of each example over some models, in pieces of [`WIDE`] words.
+fn counts<R: Send>(
+    member: &BitMatrix,
+    correct: &BitMatrix,
+    models: &[usize],
+    threads: &Threads,
+    f: impl Fn(&[Shares]) -> R + Sync + Send,
+) -> Result<Vec<R>, Error> {
     member.same_shape("member", correct, "correct")?;
-    let parts = threads.map_chunks(member.stride(), WORDS, |words| {
-        simd::dispatch(Counting { member, correct, models, words, tallies: &mut Default::default() })
-    });
-    let mut counts = parts.concat();
-    counts.truncate(member.columns());
-    Ok(counts)
+    Ok(threads.map_chunks(member.stride(), WIDE, |words| {
+        let [member_rows, correct_rows] = [member, correct]
+            .map(|matrix| models.iter().map(|&model| &matrix.row(model)[words.clone()]).collect::<Vec<_>>());
+        let rows = [&member_rows[..], &correct_rows];
+        let mut counts = simd::dispatch(Counting { rows, words: words.len() });
+        counts.truncate(member.columns() - words.start * BITS);
+        f(&counts)
+    }))
 }
 
-/// Counts some models of 512 examples.
+/// Counts rows of so many words of `member` and of `correct`, column by column.
 struct Counting<'a> {
-    member: &'a BitMatrix,
-    correct: &'a BitMatrix,
-    models: &'a [usize],
-    words: Range<usize>,
-    tallies: &'a mut [Tally; 3],
+    rows: [&'a [&'a [u64]]; 2],
+    words: usize,
 }
 
 impl Kernel for Counting<'_> {
@@ -196,29 +211,36 @@ impl Kernel for Counting<'_> {
 
     #[inline(always)]
     fn run(self) -> Vec<Shares> {
-        let Self { member, correct, models, words, tallies: [inside, right, right_in] } = self;
-        for models in models.chunks(ROWS) {
-            let (a, b) = (planes(member, models, &words), planes(correct, models, &words));
-            inside.add(|row, lane| a[row][lane]);
-            right.add(|row, lane| b[row][lane]);
-            right_in.add(|row, lane| a[row][lane] & b[row][lane]);
+        let Self { rows: [member, correct], words } = self;
+        let mut tallies = vec![[(); 3].map(|()| Tally::new(member.len())); words.div_ceil(WORDS)];
+        let mut ends = [[[0; WORDS]; ROWS]; 2]; // what is less than a block, 0 behind it
+        for (member, correct) in member.chunks(ROWS).zip(correct.chunks(ROWS)) {
+            let rows = [member, correct];
+            for (row, end) in rows.iter().zip(&mut ends).flat_map(|(rows, ends)| rows.iter().zip(ends)) {
+                let rest = row.as_chunks::<WORDS>().1;
+                end[..rest.len()].copy_from_slice(rest);
+            }
+            for (block, [inside, right, right_in]) in tallies.iter_mut().enumerate() {
+                let plane = |matrix: usize, k: usize| match rows[matrix].get(k) {
+                    Some(row) => row.as_chunks().0.get(block).unwrap_or(&ends[matrix][k]),
+                    None => &[0; WORDS],
+                };
+                let [a, b] = [0, 1].map(|matrix| from_fn::<_, ROWS, _>(|k| plane(matrix, k)));
+                inside.add(|row, lane| a[row][lane]);
+                right.add(|row, lane| b[row][lane]);
+                right_in.add(|row, lane| a[row][lane] & b[row][lane]);
+            }
         }
+        let mut shares = Vec::with_capacity(tallies.len() * COLUMNS);
         let mut found = [[[0; BITS]; 8]; 3];
-        for (tally, found) in [inside, right, right_in].into_iter().zip(&mut found) {
-            tally.finish(found);
+        for tallies in &mut tallies {
+            for (tally, found) in tallies.iter_mut().zip(&mut found) {
+                tally.finish(found);
+            }
+            let of = |bit: usize, byte: usize| found.map(|counts: Counts| u64::from(counts[bit][byte]));
+            let columns = (0..COLUMNS).map(|i| of(i % 8, i / 8));
+            shares.extend(columns.map(|[models, right, right_in]| Shares { models, right, right_in }));
         }
-        let of = |bit: usize, byte: usize| found.map(|counts: Counts| u64::from(counts[bit][byte]));
-        let columns = (0..words.len() * BITS).map(|i| of(i % 8, i / 8));
-        columns.map(|[models, right, right_in]| Shares { models, right, right_in }).collect()
+        shares
     }
-}
-
-/// Some words of 16 models; 0 beyond the last model or word.
-#[inline(always)]
-fn planes(matrix: &BitMatrix, models: &[usize], words: &Range<usize>) -> [Plane; ROWS] {
-    let mut planes = [[0; WORDS]; ROWS];
-    for (plane, &model) in planes.iter_mut().zip(models) {
-        plane[..words.len()].copy_from_slice(&matrix.row(model)[words.clone()]);
-    }
-    planes
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::error::Error;
 use crate::logits::Logits;
 use crate::parallel::Threads;
+use crate::simd;
 
 mod example;
 mod exp;
@@ -25,7 +26,7 @@ const CHUNK: usize = 4096;
 /// Logits that one piece of parallel work covers, about.
 const CHUNK_LOGITS: usize = 1 << 14;
 /// Rows that a thread looks through at once for examples of its own.
-const ROWS: usize = 256;
+const ROWS: usize = 64;
 
 /// Which forward pass is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,6 +238,7 @@ impl LearningEvents {
                     own[count] = (row, place);
                     count += usize::from(place < examples.len());
                 }
+                own[..count].iter().for_each(|&(_, place)| simd::prefetch(&examples[place]));
                 for &(row, place) in &own[..count] {
                     let (outcome, example) = (&outcomes[row], &mut examples[place]);
                     let now = epoch.unwrap_or_else(|| example.next_epoch());

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
 /// A piece of work that profits from wide vectors.
@@ -15,6 +16,42 @@ pub trait Kernel {
     /// Does the work. The implementation must be `#[inline(always)]`, or it is not compiled for the vector unit.
     fn run(self) -> Self::Output;
 }
+
+/// A value that begins where a cache line does: the widest vectors are whole lines, and one that lies across two costs
+/// two accesses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(align(64))]
+pub struct Aligned<T>(pub T);
+
+impl<T> Deref for Aligned<T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+/// Asks for the cache lines of a value that will be used soon.
+#[inline(always)]
+pub fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..size_of::<T>()).step_by(CACHE_LINE) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, which may name any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast::<i8>().wrapping_add(offset)) };
+    }
+}
+
+/// Bytes.
+#[cfg(target_arch = "x86_64")]
+const CACHE_LINE: usize = 64;
 
 /// An instruction set, narrowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Phi, WIDTH};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Aligned, Kernel};
 
 /// With fewer models on a side the histogram is noise.
 pub const LEAST: usize = 64;
@@ -62,7 +62,7 @@ fn divergence(p: &[u32], q: &[u32], shares: &[Vec<(f64, f64)>; 2]) -> f64 {
 }
 
 /// The smallest and largest φ of each example.
-type Edges = [[f64; WIDTH]; 2];
+type Edges = [Aligned<[f64; WIDTH]>; 2];
 
 struct Ranges<'a> {
     sides: [&'a Phi<'a>; 2],
@@ -74,11 +74,11 @@ impl Kernel for Ranges<'_> {
 
     #[inline(always)]
     fn run(self) -> Self::Output {
-        let [mut low, mut high] = [[f64::INFINITY; WIDTH], [f64::NEG_INFINITY; WIDTH]];
+        let [mut low, mut high] = [f64::INFINITY, f64::NEG_INFINITY].map(|edge| Aligned([edge; WIDTH]));
         for (side, phi) in self.sides.into_iter().enumerate() {
-            let (mut x, mut sane) = ([0.0; WIDTH], true);
+            let (mut x, mut sane) = (Aligned([0.0; WIDTH]), true);
             for model in 0..phi.models {
-                sane &= phi.read(model, &self.examples, &mut x);
+                sane &= phi.read(model, &self.examples, &mut *x);
                 for k in 0..WIDTH {
                     low[k] = if x[k] < low[k] { x[k] } else { low[k] };
                     high[k] = if x[k] > high[k] { x[k] } else { high[k] };
@@ -108,14 +108,14 @@ impl Kernel for Count<'_> {
     fn run(self) -> Vec<u32> {
         let Self { phi, examples, ranges: [low, high], bins } = self;
         let mut counts = vec![0; examples.len() * bins];
-        let (mut step, mut per_step) = ([0.0; WIDTH], [0.0; WIDTH]);
+        let [mut step, mut per_step, mut x] = [Aligned([0.0; WIDTH]); 3];
         for k in 0..WIDTH {
             step[k] = (high[k] - low[k]) / bins as f64;
             per_step[k] = (1.0 / step[k]).min(f64::MAX); // if there is but one value, any bin will do
         }
-        let (mut x, mut bin) = ([0.0; WIDTH], [0_u32; WIDTH]);
+        let mut bin = Aligned([0_u32; WIDTH]);
         for model in 0..phi.models {
-            phi.read(model, &examples, &mut x);
+            phi.read(model, &examples, &mut *x);
             for k in 0..WIDTH {
                 let last = bins as f64 - 1.0;
                 let guess = ((x[k] - low[k]) * per_step[k]).floor();

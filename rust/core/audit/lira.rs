@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Phi, WIDTH};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Aligned, Kernel};
 
 /// What is left of a sum of squares after one value was taken out counts as nothing if it is not above this share.
 const ROUNDING: f64 = 1e-12;
@@ -216,9 +216,9 @@ fn fit(phi: &Phi<'_>, member: Option<&[bool]>, threads: &Threads) -> Result<[Mom
 /// The moments of up to [`WIDTH`] examples.
 #[derive(Clone, Copy)]
 struct Block {
-    count: [f64; WIDTH],
-    mean: [f64; WIDTH],
-    squares: [f64; WIDTH],
+    count: Aligned<[f64; WIDTH]>,
+    mean: Aligned<[f64; WIDTH]>,
+    squares: Aligned<[f64; WIDTH]>,
 }
 
 struct Fit<'a> {
@@ -233,12 +233,12 @@ impl Kernel for Fit<'_> {
     #[inline(always)]
     fn run(self) -> Self::Output {
         let Self { phi, member, examples } = self;
-        let zero = [0.0; WIDTH];
+        let zero = Aligned([0.0; WIDTH]);
         let mut sides = [Block { count: zero, mean: zero, squares: zero }; 2];
-        let (mut x, mut inside) = (zero, [1.0; WIDTH]);
+        let (mut x, mut inside) = (zero, Aligned([1.0; WIDTH]));
         let mut sane = true;
         for model in 0..phi.models {
-            sane &= phi.read(model, &examples, &mut x);
+            sane &= phi.read(model, &examples, &mut *x);
             if let Some(member) = member {
                 let row = &member[model * phi.n..][examples.clone()];
                 inside.iter_mut().zip(row).for_each(|(weight, &is)| *weight = f64::from(u8::from(is)));

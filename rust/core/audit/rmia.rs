@@ -36,10 +36,12 @@ fn in_range<T: Score>(
     range: RangeInclusive<f64>,
     expected: &'static str,
 ) -> Result<(), Error> {
-    match values.iter().position(|&v| !range.contains(&v.into())) {
-        None => Ok(()),
-        Some(id) => Err(Error::NotProbability { name, expected, value: values[id].into(), id }),
+    let inside = |v: &T| range.contains(&(*v).into());
+    if values.iter().fold(true, |all, v| all & inside(v)) {
+        return Ok(());
     }
+    let id = values.iter().position(|v| !inside(v)).unwrap_or_default();
+    Err(Error::NotProbability { name, expected, value: values[id].into(), id })
 }
 
 /// RMIA of each example: the share of the population z with LR(x) / LR(z) >= `gamma`, which is above 0.
@@ -62,11 +64,22 @@ pub fn rmia(
         return Err(Error::NoPopulation);
     }
     population.sort_unstable_by_key(|&z| key(z));
+    let scaled: Vec<f64> = population.iter().map(|z| z * gamma).collect();
     threads.for_each_chunk(&mut scores, CHUNK, |_, scores| {
         for x in scores {
-            let count = population.partition_point(|&z| *x / z >= gamma); // 0 / 0 is not
-            *x = count as f64 / population.len() as f64;
+            *x = count(*x, gamma, &population, &scaled) as f64 / population.len() as f64;
         }
     });
     Ok(scores)
+}
+
+/// How many of the sorted z have x / z >= gamma. `scaled`, gamma z, finds where without a division in each step; it
+/// rounds otherwise, so the quotients on both sides of that place have the last word.
+fn count(x: f64, gamma: f64, population: &[f64], scaled: &[f64]) -> usize {
+    let inside = |z: &f64| x / z >= gamma; // 0 / 0 is not
+    let guess = scaled.partition_point(|&z| z <= x);
+    if population[..guess].last().is_none_or(inside) && !population[guess..].first().is_some_and(inside) {
+        return guess;
+    }
+    population.partition_point(inside)
 }

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use crate::bits::{BITS, BitMatrix};
 use crate::ensemble::Shares;
-use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS};
+use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS, ZERO};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Aligned, Kernel};
 
 /// Test examples of one piece of parallel work: the models of one block of training examples stay in the cache.
 const CHUNK: usize = 32;
@@ -33,7 +33,7 @@ impl Planes {
         let (total, n) = member.shape();
         let tests = turned(member, test_correct, threads)?;
         let blocks = n.div_ceil(COLUMNS);
-        let mut rows = vec![[0; WORDS]; blocks * total];
+        let mut rows = vec![ZERO; blocks * total];
         threads.for_each_chunk(&mut rows, total, |start, rows| {
             simd::dispatch(Spread { member, block: start / total.max(1), rows });
         });
@@ -41,7 +41,7 @@ impl Planes {
         let counts = threads.map(blocks, |block| {
             let mut counts = [[0; BITS]; 8];
             let rows = &rows[block * total..(block + 1) * total];
-            simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::default(), counts: &mut counts });
+            simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::new(total), counts: &mut counts });
             counts
         });
         let models: Vec<f64> = counts.as_flattened().as_flattened().iter().map(|&k| f64::from(k)).collect();
@@ -60,7 +60,14 @@ impl Planes {
     fn minority(&self, j: usize) -> Minority {
         let (row, total) = (self.tests.row(j), self.total());
         let wrong = 2 * simd::count(row) > total as u64;
-        let models = (0..total).filter(|&t| (row[t / BITS] >> (t % BITS) & 1 == 1) != wrong).collect();
+        let mut models = Vec::with_capacity(total);
+        for (first, &word) in (0..total).step_by(BITS).zip(row) {
+            let mut left = if wrong { !word & u64::MAX >> (BITS - BITS.min(total - first)) } else { word };
+            while left > 0 {
+                models.push(first + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
         Minority { models, sign: if wrong { -1.0 } else { 1.0 } }
     }
 }
@@ -122,7 +129,7 @@ impl Kernel for Counting<'_> {
     fn run(self) {
         self.tally.clear();
         for models in self.models.chunks(ROWS) {
-            let mut rows: [&Plane; ROWS] = [&[0; WORDS]; ROWS];
+            let mut rows: [&Plane; ROWS] = [&ZERO; ROWS];
             for (row, &model) in rows.iter_mut().zip(models) {
                 *row = &self.rows[model];
             }
@@ -138,6 +145,7 @@ struct Values<'a> {
     minority: &'a Minority,
     block: usize,
     tally: &'a mut Tally,
+    counts: &'a mut Counts,
     out: &'a mut [f32],
 }
 
@@ -147,11 +155,10 @@ impl Kernel for Values<'_> {
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // f32 is what is returned
     fn run(self) {
-        let Self { planes, minority: Minority { models, sign }, block, tally, out } = self;
+        let Self { planes, minority: Minority { models, sign }, block, tally, counts, out } = self;
         let (total, first) = (planes.total(), block * COLUMNS);
-        let mut counts = [[0; BITS]; 8];
         let rows = &planes.rows[block * total..(block + 1) * total];
-        Counting { rows, models, tally, counts: &mut counts }.run();
+        Counting { rows, models, tally, counts }.run();
         let (scale, shift) = (sign * total as f64, sign * models.len() as f64);
         let examples = planes.models[first..].iter().zip(&planes.inverse[first..]);
         for ((out, &count), (k, inverse)) in out.iter_mut().zip(counts.as_flattened()).zip(examples) {
@@ -163,11 +170,12 @@ impl Kernel for Values<'_> {
 /// Calls `take(test, first, values)` with every value of some tests, block by block.
 fn scan(planes: &Planes, tests: Range<usize>, mut take: impl FnMut(usize, usize, &[f32])) {
     let minorities: Vec<Minority> = tests.clone().map(|j| planes.minority(j)).collect();
-    let (mut tally, mut out) = (Tally::default(), [0.0; COLUMNS]);
+    let (mut tally, mut counts) = (Tally::new(planes.total()), Aligned([[0; BITS]; 8]));
+    let mut out = Aligned([0.0; COLUMNS]);
     for (block, first) in (0..planes.n).step_by(COLUMNS).enumerate() {
         let out = &mut out[..COLUMNS.min(planes.n - first)];
         for (test, minority) in tests.clone().zip(&minorities) {
-            simd::dispatch(Values { planes, minority, block, tally: &mut tally, out });
+            simd::dispatch(Values { planes, minority, block, tally: &mut tally, counts: &mut counts, out });
             take(test, first, out);
         }
     }

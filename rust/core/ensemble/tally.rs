@@ -6,6 +6,7 @@
 //! and rows that do not count are not read.
 
 use crate::bits::BITS;
+use crate::simd::Aligned;
 
 /// Words of a plane.
 pub const WORDS: usize = 8;
@@ -17,12 +18,13 @@ pub const ROWS: usize = 16;
 const DIGITS: usize = 8;
 
 /// One bit for each of 512 columns.
-pub type Plane = [u64; WORDS];
+pub type Plane = Aligned<[u64; WORDS]>;
 
 /// One digit for each column: planes of the weights 1, 2, 4 and 8.
 type Digit = [Plane; 4];
 
-const ZERO: Plane = [0; WORDS];
+/// No column.
+pub const ZERO: Plane = Aligned([0; WORDS]);
 
 /// `counts[bit][byte]` is the count of the column at this bit, 0..8, of this byte of a plane.
 pub type Counts = [[u32; BITS]; 8];
@@ -58,21 +60,23 @@ fn add_all(digit: Digit, bits: impl Fn(usize, usize) -> u64) -> (Digit, Plane) {
     (sum, carry)
 }
 
+/// A digit, and the carries into it until there are 16.
+type Level = (Digit, [Plane; ROWS]);
+
 /// The counts of 512 columns so far.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    digits: [Digit; DIGITS],
-    carries: [[Plane; ROWS]; DIGITS], // into each digit, until there are 16
-    blocks: usize,                    // of 16 rows
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self { digits: [[ZERO; 4]; DIGITS], carries: [[ZERO; ROWS]; DIGITS], blocks: 0 }
-    }
+    levels: Vec<Level>,
+    blocks: usize, // of 16 rows
 }
 
 impl Tally {
+    /// For up to `rows` rows.
+    pub fn new(rows: usize) -> Self {
+        let digits = (1..DIGITS).take_while(|level| rows.next_multiple_of(ROWS) >> (4 * level) > 0).count() + 1;
+        Self { levels: vec![([ZERO; 4], [ZERO; ROWS]); digits], blocks: 0 }
+    }
+
     /// Starts again from 0.
     #[inline(always)]
     pub fn clear(&mut self) {
@@ -84,11 +88,11 @@ impl Tally {
     pub fn add(&mut self, bits: impl Fn(usize, usize) -> u64) {
         let mut place = self.blocks;
         self.add_to(0, place, bits);
-        for level in 1..DIGITS {
+        for level in 1..self.levels.len() {
             if place % ROWS < ROWS - 1 {
                 break;
             }
-            let carries = self.carries[level];
+            let carries = self.levels[level].1;
             place /= ROWS;
             self.add_to(level, place, |row, lane| carries[row][lane]);
         }
@@ -98,10 +102,10 @@ impl Tally {
     /// Adds 16 planes to a digit, to which this was done `place` times before; keeps the carry for the next digit.
     #[inline(always)]
     fn add_to(&mut self, level: usize, place: usize, bits: impl Fn(usize, usize) -> u64) {
-        let digit = if place == 0 { [ZERO; 4] } else { self.digits[level] };
+        let digit = if place == 0 { [ZERO; 4] } else { self.levels[level].0 };
         let (digit, carry) = add_all(digit, bits);
-        self.digits[level] = digit;
-        if let Some(carries) = self.carries.get_mut(level + 1) {
+        self.levels[level].0 = digit;
+        if let Some((_, carries)) = self.levels.get_mut(level + 1) {
             carries[place % ROWS] = carry;
         }
     }
@@ -113,9 +117,8 @@ impl Tally {
         self.add_pending(most);
         let used = |digit: usize| most >> (4 * digit) > 0;
         for byte in (0..DIGITS / 2).filter(|&byte| byte == 0 || used(2 * byte)) {
-            let [low, high] = [2 * byte, 2 * byte + 1].map(|d| if used(d) { self.digits[d] } else { [ZERO; 4] });
-            let mut bytes = [[0_u8; BITS]; 8];
-            transpose(&low, &high, &mut bytes);
+            let [low, high] = [2 * byte, 2 * byte + 1].map(|d| if used(d) { self.levels[d].0 } else { [ZERO; 4] });
+            let bytes = transpose(&low, &high);
             for (count, &part) in counts.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
                 let part = u32::from(part) << (8 * byte);
                 *count = if byte == 0 { part } else { *count | part };
@@ -132,7 +135,7 @@ impl Tally {
             place /= ROWS;
             from_below = usize::from(pending > 0);
             if pending > 0 {
-                let mut carries = self.carries[level];
+                let mut carries = self.levels[level].1;
                 carries[pending..].fill(ZERO);
                 self.add_to(level, place, |row, lane| carries[row][lane]);
             }
@@ -142,11 +145,15 @@ impl Tally {
 
 /// Exchanges the number of a plane with the number of a bit in its byte.
 #[inline(always)]
-fn transpose(low: &Digit, high: &Digit, out: &mut [[u8; BITS]; 8]) {
+fn transpose(low: &Digit, high: &Digit) -> Aligned<[[u8; BITS]; 8]> {
     const STEPS: [(usize, u64); 3] =
         [(4, 0x0F0F_0F0F_0F0F_0F0F), (2, 0x3333_3333_3333_3333), (1, 0x5555_5555_5555_5555)];
+    let mut turned = [ZERO; 8];
     for lane in 0..WORDS {
-        let mut planes = [0, 1, 2, 3, 4, 5, 6, 7].map(|b| if b < 4 { low[b][lane] } else { high[b - 4][lane] });
+        let mut planes = [0; 8];
+        for b in 0..4 {
+            (planes[b], planes[b + 4]) = (low[b][lane], high[b][lane]);
+        }
         for (width, mask) in STEPS {
             for base in (0..8).step_by(2 * width) {
                 for k in base..base + width {
@@ -156,10 +163,17 @@ fn transpose(low: &Digit, high: &Digit, out: &mut [[u8; BITS]; 8]) {
                 }
             }
         }
-        for (bytes, plane) in out.iter_mut().zip(planes) {
-            bytes[8 * lane..8 * lane + 8].copy_from_slice(&plane.to_le_bytes());
+        for k in 0..8 {
+            turned[k][lane] = planes[k];
         }
     }
+    let mut bytes = Aligned([[0; BITS]; 8]);
+    for (bytes, words) in bytes.iter_mut().zip(turned) {
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(*words) {
+            *bytes = word.to_le_bytes();
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -187,8 +201,8 @@ mod tests {
     #[test]
     fn every_path_counts_each_column() {
         let random = SplitMix64::new(0, 0);
-        let plane = |t: u64| std::array::from_fn(|lane| random.at(8 * t + lane as u64) | random.at(!t));
-        let mut tally = Tally::default();
+        let plane = |t: u64| Aligned(std::array::from_fn(|lane| random.at(8 * t + lane as u64) | random.at(!t)));
+        let mut tally = Tally::new(66_000);
         for rows in [0, 1, 15, 16, 17, 245, 255, 256, 257, 271, 3999, 4096, 4351, 66_000] {
             let planes: Vec<Plane> = (0..rows).map(plane).collect();
             let mut wanted = [[0; BITS]; 8];

@@ -8,7 +8,7 @@ use std::f64::consts::{LN_2, LOG2_E};
 use super::exp::{LEAST, exp2, ln_1p};
 use super::index;
 use crate::logits::{Logit, Logits};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Aligned, Kernel};
 
 /// Rows or classes that are worked on side by side: two vectors of the widest unit, so that it need not wait for one.
 pub const LANES: usize = 16;
@@ -64,7 +64,7 @@ impl<T: Logit> Kernel for Rows<'_, T> {
     fn run(self) -> bool {
         let Self { logits, labels, classes, out } = self;
         let few = classes <= FEW_CLASSES;
-        let mut wide = vec![[0.0; LANES]; if few { classes } else { classes.div_ceil(LANES) }];
+        let mut wide = vec![Aligned([0.0; LANES]); if few { classes } else { classes.div_ceil(LANES) }];
         let mut finite = true;
         let rows = logits.chunks(LANES * classes).zip(labels.chunks(LANES));
         for ((logits, labels), out) in rows.zip(out.chunks_mut(LANES)) {
@@ -96,14 +96,14 @@ struct Sums {
 
 /// Up to [`LANES`] rows at once, one in each lane, class by class.
 #[inline(always)]
-fn few_classes<T: Logit>(logits: &[T], labels: &[i64], wide: &mut [Lanes], sums: &mut Sums) {
+fn few_classes<T: Logit>(logits: &[T], labels: &[i64], wide: &mut [Aligned<Lanes>], sums: &mut Sums) {
     // Lanes beyond the last row repeat it.
     let classes = wide.len();
     let rows: [&[T]; LANES] = from_fn(|lane| &logits[lane.min(labels.len() - 1) * classes..][..classes]);
     let mut least = [f64::INFINITY; LANES];
     for (k, wide) in wide.iter_mut().enumerate() {
         let z = rows.map(|row| row[k]).map(T::widen);
-        *wide = z;
+        **wide = z;
         for lane in 0..LANES {
             least[lane] = smaller(z[lane], least[lane]);
         }
@@ -133,18 +133,18 @@ fn few_classes<T: Logit>(logits: &[T], labels: &[i64], wide: &mut [Lanes], sums:
 
 /// One row, its classes side by side.
 #[inline(always)]
-fn many_classes<T: Logit>(z: &[T], label: usize, wide: &mut [Lanes], row: usize, sums: &mut Sums) {
+fn many_classes<T: Logit>(z: &[T], label: usize, wide: &mut [Aligned<Lanes>], row: usize, sums: &mut Sums) {
     let (mut least, mut other) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
     let (blocks, rest) = z.as_chunks::<LANES>();
     for (wide, block) in wide.iter_mut().zip(blocks) {
         let z = block.map(T::widen);
-        *wide = z;
+        **wide = z;
         for lane in 0..LANES {
             least[lane] = smaller(z[lane], least[lane]);
         }
     }
     if let Some(wide) = wide.get_mut(blocks.len()) {
-        *wide = [f64::NEG_INFINITY; LANES];
+        **wide = [f64::NEG_INFINITY; LANES];
         for (lane, x) in rest.iter().enumerate() {
             wide[lane] = x.widen();
             least[lane] = smaller(wide[lane], least[lane]);
@@ -169,7 +169,7 @@ fn many_classes<T: Logit>(z: &[T], label: usize, wide: &mut [Lanes], row: usize,
 
 /// The sums of e, e^2 and e t in each lane; -inf adds nothing.
 #[inline(always)]
-fn powers(z: &[Lanes], top: &Lanes) -> [Lanes; 3] {
+fn powers(z: &[Aligned<Lanes>], top: &Lanes) -> [Lanes; 3] {
     let (mut sum, mut square, mut weighted) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
     for z in z {
         for lane in 0..LANES {
