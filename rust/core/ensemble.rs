@@ -3,7 +3,6 @@
 //! Matrices have one row for each model, as they are stored. Everything here is a count down their columns ([`tally`]).
 
 use std::array::from_fn;
-use std::ops::Range;
 
 use crate::bits::{BITS, BitMatrix};
 use crate::ensemble::tally::{COLUMNS, Counts, ROWS, Tally, WORDS};

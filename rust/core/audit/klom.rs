@@ -13,6 +13,9 @@ pub const LEAST: usize = 64;
 /// More bins than this are taken for a slip.
 pub const MOST_BINS: usize = 1 << 16;
 
+/// Adding it leaves the nearest integer in the low bits.
+const INTEGER: f64 = 4_503_599_627_370_496.0; // 2^52
+
 /// KL(unlearned || oracle) in nats, of histograms of φ over the models.
 ///
 /// `bins` bins of equal width over the range of both sides together; a bin holds its lower edge, and the last one its
@@ -104,7 +107,7 @@ impl Kernel for Count<'_> {
     type Output = Vec<u32>;
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the estimate is in 0..bins
+    #[allow(clippy::cast_possible_truncation)] // the low bits are the bin
     fn run(self) -> Vec<u32> {
         let Self { phi, examples, ranges: [low, high], bins } = self;
         let mut counts = vec![0; examples.len() * bins];
@@ -118,12 +121,11 @@ impl Kernel for Count<'_> {
             phi.read(model, &examples, &mut *x);
             for k in 0..WIDTH {
                 let last = bins as f64 - 1.0;
-                let guess = ((x[k] - low[k]) * per_step[k]).floor();
-                let guess = if guess < last { guess } else { last };
-                // The guess is rounded: the edges, low + bin * step, have the last word.
-                let down = if x[k] < low[k] + guess * step[k] { 1.0 } else { 0.0 };
-                let up = if guess < last && x[k] >= low[k] + (guess + 1.0) * step[k] { 1.0 } else { 0.0 };
-                bin[k] = (guess - down + up) as u32;
+                let guess = (x[k] - low[k]) * per_step[k];
+                let rounded = if guess < last { guess } else { last } + INTEGER;
+                // It may be one too high, and is rounded: the edges, low + bin * step, have the last word.
+                let above = x[k] < low[k] + (rounded - INTEGER) * step[k];
+                bin[k] = (rounded - if above { 1.0 } else { 0.0 }).to_bits() as u32;
             }
             for (bin, counts) in bin.iter().zip(counts.chunks_exact_mut(bins)) {
                 counts[*bin as usize] += 1;

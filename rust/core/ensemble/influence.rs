@@ -146,16 +146,27 @@ struct Values<'a> {
     block: usize,
     tally: &'a mut Tally,
     counts: &'a mut Counts,
+}
+
+impl Values<'_> {
+    /// Writes them to `out`.
+    fn write(self, out: &mut [f32]) {
+        simd::dispatch(Write { values: self, out });
+    }
+}
+
+struct Write<'a> {
+    values: Values<'a>,
     out: &'a mut [f32],
 }
 
-impl Kernel for Values<'_> {
+impl Kernel for Write<'_> {
     type Output = ();
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // f32 is what is returned
     fn run(self) {
-        let Self { planes, minority: Minority { models, sign }, block, tally, counts, out } = self;
+        let Self { values: Values { planes, minority: Minority { models, sign }, block, tally, counts }, out } = self;
         let (total, first) = (planes.total(), block * COLUMNS);
         let rows = &planes.rows[block * total..(block + 1) * total];
         Counting { rows, models, tally, counts }.run();
@@ -167,16 +178,14 @@ impl Kernel for Values<'_> {
     }
 }
 
-/// Calls `take(test, first, values)` with every value of some tests, block by block.
-fn scan(planes: &Planes, tests: Range<usize>, mut take: impl FnMut(usize, usize, &[f32])) {
+/// Calls `take(test, examples, values)` for some tests and all training examples, block by block.
+fn scan(planes: &Planes, tests: Range<usize>, mut take: impl FnMut(usize, Range<usize>, Values<'_>)) {
     let minorities: Vec<Minority> = tests.clone().map(|j| planes.minority(j)).collect();
     let (mut tally, mut counts) = (Tally::new(planes.total()), Aligned([[0; BITS]; 8]));
-    let mut out = Aligned([0.0; COLUMNS]);
     for (block, first) in (0..planes.n).step_by(COLUMNS).enumerate() {
-        let out = &mut out[..COLUMNS.min(planes.n - first)];
+        let examples = first..planes.n.min(first + COLUMNS);
         for (test, minority) in tests.clone().zip(&minorities) {
-            simd::dispatch(Values { planes, minority, block, tally: &mut tally, counts: &mut counts, out });
-            take(test, first, out);
+            take(test, examples.clone(), Values { planes, minority, block, tally: &mut tally, counts: &mut counts });
         }
     }
 }
@@ -202,12 +211,15 @@ pub fn influence(
     let planes = Planes::new(member, test_correct, threads)?;
     threads.for_each_chunk(out, n * CHUNK, |start, rows| {
         let first = first_test + start / n;
-        scan(&planes, first..first + rows.len() / n, |test, example, values| {
-            rows[(test - first) * n + example..][..values.len()].copy_from_slice(values);
+        scan(&planes, first..first + rows.len() / n, |test, examples, values| {
+            values.write(&mut rows[(test - first) * n..][examples]);
         });
     });
     Ok(())
 }
+
+/// Values that are compared side by side.
+const TOGETHER: usize = 32;
 
 /// Which influences are the largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,8 +260,11 @@ pub fn influence_topk(
     let planes = Planes::new(member, test_correct, threads)?;
     let parts = threads.map_chunks(m, CHUNK, |tests| {
         let mut largest: Vec<Largest> = tests.clone().map(|_| Largest::new(k, by)).collect();
-        scan(&planes, tests.clone(), |test, first, values| {
-            simd::dispatch(Offer { largest: &mut largest[test - tests.start], first, values });
+        let mut out = Aligned([0.0; COLUMNS]);
+        scan(&planes, tests.clone(), |test, examples, values| {
+            let (first, out) = (examples.start, &mut out[..examples.len()]);
+            values.write(out);
+            simd::dispatch(Offer { largest: &mut largest[test - tests.start], first, values: out });
         });
         largest.into_iter().flat_map(Largest::finish).collect::<Vec<_>>()
     });
@@ -272,6 +287,15 @@ fn order(a: &(f32, i64, f32), b: &(f32, i64, f32)) -> Ordering {
 impl Largest {
     fn new(k: usize, by: By) -> Self {
         Self { k, by, least: f32::NEG_INFINITY, candidates: Vec::with_capacity(2 * k) }
+    }
+
+    /// Values of the examples from `first` on.
+    fn offer(&mut self, first: usize, values: &[f32]) {
+        for (id, &value) in (first..).zip(values) {
+            if self.by.key(value) > self.least {
+                self.push(self.by.key(value), id, value);
+            }
+        }
     }
 
     fn push(&mut self, key: f32, id: usize, value: f32) {
@@ -302,18 +326,17 @@ impl Kernel for Offer<'_> {
 
     #[inline(always)]
     fn run(self) {
-        const TOGETHER: usize = 16; // most values are too small: they are passed over together
-        let by = self.largest.by;
-        for (first, values) in (self.first..).step_by(TOGETHER).zip(self.values.chunks(TOGETHER)) {
-            let least = self.largest.least;
-            if values.iter().fold(false, |any, &value| any | (by.key(value) > least)) {
-                for (id, &value) in (first..).zip(values) {
-                    if by.key(value) > self.largest.least {
-                        self.largest.push(by.key(value), id, value);
-                    }
-                }
+        let Self { largest, first, values } = self;
+        let (together, rest) = values.as_chunks::<TOGETHER>();
+        for (first, values) in (first..).step_by(TOGETHER).zip(together) {
+            // Most values are too small: they are passed over together.
+            let (by, least) = (largest.by, largest.least);
+            let larger = values.iter().fold(0, |larger, &value| larger | u32::from(by.key(value) > least));
+            if larger != 0 {
+                largest.offer(first, values);
             }
         }
+        largest.offer(first + values.len() - rest.len(), rest);
     }
 }
 
