@@ -219,7 +219,7 @@ pub fn influence(
 }
 
 /// Values that are compared side by side.
-const TOGETHER: usize = 32;
+const TOGETHER: usize = 16;
 
 /// Which influences are the largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
