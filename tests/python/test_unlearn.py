@@ -1,6 +1,10 @@
 """Unlearning algorithms: one step by hand, and a test for each way in which published code gets them wrong."""
 
+import gc
+import subprocess
+import sys
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -8,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 from unmemorize import models, train, unlearn
 from unmemorize.data import Data, Examples, load
-from unmemorize.ensemble import Ensemble
+from unmemorize.ensemble import Ensemble, balanced, hybrid_confidence
 from unmemorize.forget_set import ForgetSet
+from unmemorize.rum import RUM
 from unmemorize.train import Context, DivergedError
 from unmemorize.unlearn import (
     ALGORITHMS,
@@ -192,6 +198,17 @@ def test_out_of_sample_descends_on_soft_targets_with_a_falling_rate() -> None:
     second = MOMENTUM * first + gradient(halfway, BOTH_X, targets) + WEIGHT_DECAY * halfway
     expect(after_one_step(OutOfSample(Answers(0.3, 0.7), lr=0.1, epochs=1)), halfway)
     expect(after_one_step(OutOfSample(Answers(0.3, 0.7), lr=0.1, epochs=2)), halfway - 0.1 / 2 * second)
+
+
+def test_out_of_sample_on_log_odds_descends_on_hubers_loss_of_their_difference() -> None:
+    """Of two classes with label 0, the log-odds are z_0 - z_1; 3 / 4 of them is below delta from where they start."""
+    z = (START * FORGET_X)[0]
+    goal = 1 / (1 + np.exp(-(z[0] - z[1] - 0.75)))
+    of_forget = 0.75 * np.array([1.0, -1.0]) * FORGET_X[0]
+    of_retain = 2 * gradient(START, RETAIN_X, RETAIN_Y)
+    step = (of_forget + of_retain) / 3 + WEIGHT_DECAY * START
+    found = after_one_step(OutOfSample(Answers(goal, 1 - goal), lr=0.1, epochs=1, match="log_odds"))
+    np.testing.assert_allclose(found, START - 0.1 * step, rtol=0, atol=1e-5)  # the goal is a float32 probability
 
 
 def per_example(x: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -509,6 +526,39 @@ def test_out_of_sample_takes_its_targets_from_the_ensemble_by_id(tmp_path: objec
         OutOfSample(store, epochs=1).apply(Diagonal(), whole.subset([0, 1, 3]), whole.subset([2]), ctx)
 
 
+def test_hybrid_targets_tell_of_examples_that_every_model_saw(tmp_path: object) -> None:
+    n, random = 300, np.random.default_rng(0)
+    labels, hard = np.arange(n) % 3, np.arange(n) < 60
+    store = Ensemble.create(tmp_path / "store", n_train=n, n_test=1)
+    for t, member in enumerate(balanced(n, 3, 0.7)):
+        phi = np.where(hard & ~member, -3, 4) + random.normal(0, 1, n)
+        own = 1 / (1 + np.exp(-phi))
+        probs = np.stack(
+            [np.where(labels == c, own, (1 - own) * (0.25 + 0.5 * ((labels + 1) % 3 == c))) for c in range(3)]
+        )
+        store.append(member, phi > 0, [True], phi=phi, probs=probs.T, key=str(t))
+    seen = store.member.all(axis=0)
+    assert 0 < seen.sum() < n / 2
+    everything = Examples(torch.zeros(n, 1, 1, 2), torch.from_numpy(labels), torch.arange(n), np.arange(n))
+    found = OutOfSample(store, targets="hybrid")._unseen(everything, 3).numpy()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(found[np.arange(n), labels], hybrid_confidence(store, None), atol=1e-6)
+    rest = found / (1 - found[np.arange(n), labels])[:, None]
+    np.testing.assert_allclose(rest[np.arange(n), (labels + 1) % 3], 0.75, atol=0.01)
+    with pytest.raises(
+        ValueError, match=r"every model \(ids .*\); append models that leave them out, or take targets='hyb"
+    ):
+        OutOfSample(store)._unseen(everything, 3)
+
+
+@pytest.mark.parametrize("wrong", [{"match": "logits"}, {"targets": "best"}])
+def test_out_of_sample_names_the_targets_and_losses_it_knows(wrong: dict[str, str]) -> None:
+    with pytest.raises(
+        ValueError, match=r"out_of_sample: (match: expected softmax or log|targets: expected mean or hyb)"
+    ):
+        unlearn.make("out_of_sample", ensemble=None, **wrong)
+
+
 def test_out_of_sample_refuses_an_ensemble_of_other_classes() -> None:
     with pytest.raises(ValueError, match="answers over 2 classes to match the model, got 3"):
         after_one_step(OutOfSample(Answers(0.2, 0.3, 0.5)))
@@ -672,6 +722,96 @@ def test_what_is_no_algorithm_is_refused(wrong: object, digits: Data, original: 
         unlearn.run(wrong, original, digits, request_, context())
 
 
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name not in ("nothing", "retrain")])
+@pytest.mark.parametrize("options", [{"criterion": partial(cross_entropy, label_smoothing=0.3)}, {"dtype": "bfloat16"}])
+def test_loss_and_precision_are_the_users_choice(name: str, options: dict[str, object], digits: Data) -> None:
+    plain, other = (quick(name).apply(fresh(digits), *split(digits), context(**chosen)) for chosen in ({}, options))
+    assert all(value.isfinite().all() for value in other.state_dict().values())
+    assert next(other.parameters()).dtype == torch.float32
+    in_full = name in ("ssd", "influence")  # gradients of single examples are taken in float32 always
+    assert same(plain, other) == (in_full and "dtype" in options)
+
+
+def test_costs_are_told_by_step_and_kind(digits: Data, original: nn.Module, request_: ForgetSet) -> None:
+    plan = RUM(["nothing", SalUn(epochs=1)], order=("low", "high"), by="confidence_now", strata=2)
+    done = unlearn.run(plan, original, digits, request_, context())
+    first, second = (step["costs"] for step in done.history)
+    assert first["scoring"] > 0 == second["scoring"]
+    assert second["mask"] > 0
+    assert "mask" not in first
+    for step in done.history:
+        assert step["seconds"] == pytest.approx(sum(step["costs"].values()) - step["costs"]["scoring"])
+    assert done.costs == {k: first.get(k, 0.0) + second[k] for k in ("scoring", "unlearning", "mask")}
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+import torch
+from torch import nn
+import unmemorize as um
+from unmemorize.unlearn import Step, run_chain
+
+random = np.random.default_rng(0)
+x = random.random((2000, 3, 64, 64), dtype=np.float32)  # 98 MB
+of = um.data.from_arrays(x, np.arange(2000) % 3, x[:5], np.arange(5) % 3, val_share=0, normalize=False)
+del x
+model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 3))
+ctx = um.Context(device="cpu", progress=False, batch_size=16)
+forget = um.ForgetSet.from_ids(range(40), score=np.arange(2000.0), strata=2)
+
+class Answers:
+    def out_of_sample(self, ids):
+        return np.full((len(ids), 3), 1 / 3)
+
+def run(names):
+    for name in names:
+        extra = {"ensemble": Answers()} if name == "out_of_sample" else {}
+        quick = {} if name in ("nothing", "ssd") else {"samples": 8} if name == "influence" else {"epochs": 1}
+        one = um.unlearn.make(name, **quick, **extra)
+        run_chain([Step(one, forget.stratum(k), str(k)) for k in (0, 1)], model, of, forget, ctx)
+
+run(["nothing"])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run([name for name in um.unlearn.ALGORITHMS if name not in ("retrain", "ssd", "influence")])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux tells it")
+def test_no_step_copies_the_data_set() -> None:
+    told = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    assert float(told.stdout) < 50  # MB, where a copy of the images would be 98
+
+
+def test_a_chain_holds_the_data_and_three_models_beside_the_original(digits: Data, request_: ForgetSet) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4096), nn.ReLU(), nn.Linear(4096, 10))
+    size = sum(weight.nbytes for weight in model.parameters())
+
+    @dataclass(eq=False)
+    class Weighing(Context):
+        peak: list[int] = field(default_factory=list)
+
+        def step(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+            super().step(optimizer, loss)
+            gc.collect()
+            kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors(optimizer)}
+            self.peak.append(sum(kept.values()))
+
+    def tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+        found = [t for t in gc.get_objects() if type(t) in (torch.Tensor, nn.Parameter)]
+        found += [p.grad for p in optimizer.param_groups[0]["params"]]
+        return [*found, *(s["momentum_buffer"] for s in optimizer.state.values())]
+
+    before = {t.untyped_storage().data_ptr() for t in gc.get_objects() if type(t) in (torch.Tensor, nn.Parameter)}
+    assert before
+    ctx = Weighing(device="cpu", progress=False, batch_size=800)
+    start = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in gc.get_objects()
+                 if type(t) in (torch.Tensor, nn.Parameter)}.values())  # fmt: skip
+    unlearn.run(FineTune(epochs=1), model, digits, request_, ctx)
+    assert 2.9 * size < max(ctx.peak) - start < 3.5 * size
+
+
 def test_divergence_stops_the_chain_and_keeps_the_steps_before_it(
     digits: Data, original: nn.Module, request_: ForgetSet, tmp_path: object
 ) -> None:
@@ -679,7 +819,8 @@ def test_divergence_stops_the_chain_and_keeps_the_steps_before_it(
         unlearn.Step(FineTune(epochs=1), request_.stratum("low"), "low"),
         unlearn.Step(NegGradPlus(lr=1e30), request_.stratum("high"), "high"),
     ]
-    with pytest.raises(DivergedError, match="the loss is"):
+    where = r"step 2, neg_grad_plus of stratum 'high': epoch 0, step \d+: the loss is .*; the model of step 1 is in "
+    with pytest.raises(DivergedError, match=where):
         unlearn.run_chain(steps, original, digits, request_, context(run_dir=tmp_path))
     assert [path.name for path in sorted(tmp_path.glob("*.safetensors"))] == ["step-1.safetensors"]
 

@@ -35,15 +35,15 @@ class Examples:
                 raise ValueError(f"{name}: expected {len(self.images)} values to match images, got {found}")
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
 
     def take(self, positions: Ids) -> "Examples":
         """The examples at `positions`, int64 or bool, in that order."""
         at = torch.as_tensor(positions)
         at = at if at.dtype == torch.bool else _integers(at)
         own = self.source_ids[at.cpu().numpy()]
-        at = at.to(self.images.device)
-        return Examples(self.images[at], self.labels[at], self.ids[at], own)
+        at = at.to(self.labels.device)
+        return Examples(self._gather(at), self.labels[at], self.ids[at], own)
 
     def subset(self, ids: Ids) -> "Examples":
         """The examples with these ids, in the order of `ids`.
@@ -51,7 +51,7 @@ class Examples:
         Raises:
             IndexError: an id is not here.
         """
-        return self.take(self._positions(ids))
+        return self._select(self._positions(ids))
 
     def without(self, ids: Ids) -> "Examples":
         """The examples whose id is not in `ids`, order kept.
@@ -61,7 +61,7 @@ class Examples:
         """
         kept = torch.ones(len(self), dtype=torch.bool)
         kept[self._positions(ids)] = False
-        return self.take(kept)
+        return self._select(kept)
 
     def join(self, other: "Examples") -> "Examples":
         """These examples, then those of `other`."""
@@ -71,6 +71,20 @@ class Examples:
             torch.cat([self.ids, other.ids]),
             np.concatenate([self.source_ids, other.source_ids]),
         )
+
+    def relabel(self, labels: Tensor) -> "Examples":
+        """The same examples with other labels, (n,) or (n, C)."""
+        return replace(self, labels=labels)
+
+    def view(self) -> "View":
+        """The same examples; what is cut out of them shares their images."""
+        return View(self.images, self.labels, self.ids, self.source_ids)
+
+    def _gather(self, at: Tensor) -> Tensor:
+        return self.images[at]
+
+    def _select(self, at: Tensor) -> "Examples":
+        return self.take(at)
 
     def _positions(self, ids: Ids) -> Tensor:
         """int64, on the CPU: where each of `ids` is."""
@@ -90,6 +104,67 @@ class Examples:
     def to(self, device: torch.device | str) -> "Examples":
         """The same examples on another device; nothing is copied if they are there."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device), ids=self.ids.to(device))
+
+
+class View(Examples):
+    """Examples whose images stay where they are: a batch of them is gathered when it is taken, and never all.
+
+    `subset`, `without`, `join` and `relabel` make views of the same images. Memory: O(n) for n examples of any size.
+
+    Args:
+        images: of all that the views are of.
+        labels: as of `Examples`.
+        ids: as of `Examples`.
+        source_ids: as of `Examples`.
+        rows: int64 (n,), where the images of these examples are; None: all of them, in order.
+
+    Example:
+        >>> from unmemorize.data import load
+        >>> train = load("digits").train
+        >>> rest = train.view().without([0, 1])
+        >>> len(rest), bool((rest.take([0]).images == train.images[2]).all())
+        (1293, True)
+    """
+
+    _all: Tensor
+    _rows: Tensor
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, ids: Tensor, source_ids: np.ndarray, rows: Tensor | None = None
+    ) -> None:
+        rows = torch.arange(len(images), device=images.device) if rows is None else rows
+        parts = {"_all": images, "_rows": rows, "labels": labels, "ids": ids, "source_ids": source_ids}
+        self.__dict__.update(parts)  # the class is frozen
+
+    @property
+    def images(self) -> Tensor:
+        """All of them: a copy."""
+        return self._gather(slice(None))
+
+    def join(self, other: Examples) -> Examples:
+        """These examples, then those of `other`; a view if `other` is one of the same images."""
+        if not isinstance(other, View) or other._all is not self._all:
+            return super().join(other)
+        labels, ids, rows = (
+            torch.cat([getattr(self, name), getattr(other, name)]) for name in ("labels", "ids", "_rows")
+        )
+        return View(self._all, labels, ids, np.concatenate([self.source_ids, other.source_ids]), rows)
+
+    def relabel(self, labels: Tensor) -> Examples:
+        """The same examples with other labels, (n,) or (n, C)."""
+        return View(self._all, labels, self.ids, self.source_ids, self._rows)
+
+    def to(self, device: torch.device | str) -> Examples:
+        """The same examples on another device; nothing is copied if they are there."""
+        images, labels, ids, rows = (t.to(device) for t in (self._all, self.labels, self.ids, self._rows))
+        return View(images, labels, ids, self.source_ids, rows)
+
+    def _gather(self, at: Tensor | slice) -> Tensor:
+        return self._all[self._rows[at]]
+
+    def _select(self, at: Tensor) -> Examples:
+        own, at = self.source_ids[at.numpy()], at.to(self.labels.device)
+        return View(self._all, self.labels[at], self.ids[at], own, self._rows[at])
 
 
 def _integers(ids: Ids) -> Tensor:

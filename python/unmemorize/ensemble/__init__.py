@@ -22,7 +22,7 @@ from unmemorize.ensemble.estimators import (
     soft_memorization,
 )
 from unmemorize.ensemble.exchange import export_models, import_models
-from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, undecided
+from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, hybrid_softmax, undecided
 from unmemorize.ensemble.margins import Chance
 from unmemorize.ensemble.published import published_memorization
 from unmemorize.ensemble.purge import Purge
@@ -45,6 +45,7 @@ __all__ = [
     "hybrid_c_score",
     "hybrid_confidence",
     "hybrid_memorization",
+    "hybrid_softmax",
     "import_models",
     "independent",
     "influence",

@@ -18,6 +18,7 @@ from unmemorize.stats import average_ranks
 
 Vector = NDArray[np.float64]
 Proxies = Mapping[str, ArrayLike]
+_RARE = 1e-6  # of a class that no model names
 
 WIDER = 1.1  # standard errors, for what the Gaussians miss: 95% intervals then held on images kept for tuning
 
@@ -79,6 +80,37 @@ def hybrid_confidence(ensemble: Ensemble, proxies: Proxies | None = None) -> Vec
     """
     answers = _Answers.of(ensemble, proxies)
     return margins.confident(*answers.fitted(False), answers.scale(False))
+
+
+def hybrid_softmax(
+    ensemble: Ensemble, labels: ArrayLike, ids: ArrayLike, proxies: Proxies | None = None
+) -> NDArray[np.float64]:
+    """The softmax that a model is expected to give examples that it has not seen: (k, C), from few models.
+
+    `hybrid_confidence` is the probability of the label. The other classes share the rest as the models out have it, or
+    the models in where every model saw the example.
+
+    Args:
+        ensemble: As of `hybrid_memorization`, and its models hold ``probs``.
+        labels: (k,) of the examples.
+        ids: (k,) their rows.
+        proxies: As of `hybrid_memorization`.
+
+    Raises:
+        ValueError: As of `hybrid_memorization` and of `Ensemble.out_of_sample`.
+    """
+    rows, y = _arrays.integers(ids, "ids", "(k,)"), _arrays.integers(labels, "labels", "(k,)")
+    own = hybrid_confidence(ensemble, proxies)[rows]
+    shares = ensemble.out_of_sample(rows)
+    seen = np.isnan(shares).any(axis=1)
+    models = [entry for entry in ensemble.entries("reference") if "probs" in entry.arrays]
+    shares[seen] = sum(entry.array("probs")[rows[seen]].astype(np.float64) for entry in models) + _RARE
+    at = np.arange(len(rows)), y
+    shares[at] = 0.0
+    shares = (shares + _RARE) / (shares + _RARE).sum(axis=1, keepdims=True)
+    shares *= ((1 - own) / (1 - shares[at]))[:, None]
+    shares[at] = own
+    return shares  # type: ignore[no-any-return]
 
 
 def undecided(scores: Memorization, cuts: ArrayLike, *, level: float = 0.95) -> NDArray[np.int64]:

@@ -184,8 +184,8 @@ class Context:
         model.eval()
         try:
             parts = [
-                self.forward(model, images.to(self.device))
-                for images in examples.images.split(max(self.batch_size, 512))  # type: ignore[no-untyped-call]
+                self.forward(model, examples.take(part).images.to(self.device))
+                for part in torch.arange(len(examples)).split(max(self.batch_size, 512))  # type: ignore[no-untyped-call]
             ]
         finally:
             for module, mode in modes:

@@ -1,7 +1,7 @@
 """Follow an untrained teacher on the forget set, the original on the retain set."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -48,7 +48,7 @@ class BadTeacher(Hyperparameters):
         """
         bad = models.reinitialize(copy.deepcopy(model), ctx.seed)
         taught = torch.cat([ctx.logits(bad, forget), ctx.logits(model, retain)]).softmax(1)
-        both = replace(forget.join(retain), labels=taught)
+        both = forget.join(retain).relabel(taught)
         optimizer = ctx.sgd(model, lr=self.lr)
         for _ in ctx.epochs(self.epochs, self.NAME):
             for batch in ctx.batches(both):

@@ -1,6 +1,6 @@
 """Teach the forget set the class on the other side of the nearest decision boundary."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -40,7 +40,7 @@ class BoundaryShrink(Hyperparameters):
 
     def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
         """`model` after `epochs` passes over `forget`."""
-        wrong = replace(forget, labels=self._nearest_wrong(model, forget, ctx))
+        wrong = forget.relabel(self._nearest_wrong(model, forget, ctx))
         optimizer = ctx.sgd(model, lr=self.lr)
         for _ in ctx.epochs(self.epochs, self.NAME):
             for batch in ctx.batches(wrong):

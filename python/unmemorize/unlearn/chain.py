@@ -110,12 +110,13 @@ def run_chain(
     _fit_together(steps, model, data, ctx)
     plan = "" if ctx.run_dir is None else _fingerprint(steps, model, data, forget_set, ctx, gone)
     data = data.to(ctx.device)
+    train = data.train.view()
     history = _resume(model, steps, plan, ctx)
     for i, step in enumerate(steps[len(history) :], start=len(history)):
         out = np.concatenate([gone, *(earlier.ids for earlier in steps[: i + 1])])
         own = _context(ctx, i)
         try:
-            model, seconds = _take(step, out, model, data.train, own)
+            model, seconds = _take(step, out, model, train, own)
         except DivergedError as error:
             kept = f"; the model of step {i} is in {_path(ctx.run_dir, i - 1)}" if ctx.run_dir is not None and i else ""
             where = f"step {i + 1}, {name_of(step.algorithm)} of stratum {step.stratum!r}"
@@ -184,7 +185,7 @@ def _take(
     forget, retain = train.subset(step.ids), train.without(gone)
     start = perf_counter()
     model = step.algorithm.apply(model, forget, retain, ctx)
-    if train.images.is_cuda:
+    if train.labels.is_cuda:
         torch.cuda.synchronize(ctx.device)
     return model, perf_counter() - start
 

@@ -6,14 +6,12 @@ from typing import ClassVar
 from torch import nn
 
 from unmemorize import models
-from unmemorize.data import Examples
 from unmemorize.train import Context
-from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
-from unmemorize.unlearn.last_layers import last_layers
+from unmemorize.unlearn.last_layers import LastLayers
 
 
 @dataclass(frozen=True)
-class EUk(Hyperparameters):
+class EUk(LastLayers):
     """Exact unlearning of the last k layers: fresh parameters for them, then training on the retain set.
 
     All before them is frozen, BatchNorm's statistics included. Fresh parameters come from ``ctx.seed``. Loss of a step:
@@ -30,23 +28,11 @@ class EUk(Hyperparameters):
     """
 
     NAME: ClassVar = "eu_k"
-    SEARCHED: ClassVar[Bounds] = {"k": (1, 4), "lr": (0.01, 0.1), "epochs": (1, 10)}
 
-    k: Count = 1  # layers, from the last
-    lr: Rate = 0.05
-    epochs: Count = 10  # passes over the retain set
-
-    def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
-        """`model`, its last layers drawn anew and trained on `retain`.
+    def begin(self, layers: nn.ModuleList, ctx: Context) -> None:
+        """Draw their parameters anew.
 
         Raises:
-            TypeError: one of the layers does not know how to draw its parameters anew.
-            ValueError: the network has fewer than `k` layers.
+            TypeError: one of the layers does not know how to.
         """
-        with last_layers(model, self.k) as layers:
-            models.reinitialize(layers, ctx.seed)
-            optimizer = ctx.sgd(model, lr=self.lr)
-            for _ in ctx.epochs(self.epochs, self.NAME):
-                for batch in ctx.batches(retain):
-                    ctx.step(optimizer, ctx.loss(model, batch))
-        return model
+        models.reinitialize(layers, ctx.seed)

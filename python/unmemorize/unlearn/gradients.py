@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.functional import cross_entropy
 
 from unmemorize.data import Examples
+from unmemorize.train import Context
 
 BLOCK = 2**25  # numbers in one block of gradients: 128 MB
 
@@ -30,21 +30,22 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in model.parameters() if weight.requires_grad]
 
 
-def per_example(model: nn.Module, batch: Examples) -> Tensor:
-    """(b, P): the gradient of each example's cross-entropy by all P trainable weights, for a model in eval mode."""
+def per_example(model: nn.Module, batch: Examples, ctx: Context) -> Tensor:
+    """(b, P): the gradient of each example's loss by all P trainable weights, for a model in eval mode."""
     weights = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
 
     def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy(functional_call(model, weights, (image[None],)), label[None])
+        return ctx.criterion(functional_call(model, weights, (image[None],)), label[None])
 
     gradients = vmap(grad(loss), in_dims=(None, 0, 0))(weights, batch.images, batch.labels)
     return torch.cat([gradient.flatten(1) for gradient in gradients.values()], dim=1)
 
 
-def blocks(model: nn.Module, examples: Examples) -> list[Examples]:
+def blocks(model: nn.Module, examples: Examples) -> Iterator[Examples]:
     """`examples` in their order, in parts whose gradients fill a block."""
     size = max(1, BLOCK // max(1, sum(weight.numel() for weight in trainable(model))))
-    return [examples.take(part) for part in torch.arange(len(examples)).split(size)]  # type: ignore[no-untyped-call]
+    for part in torch.arange(len(examples)).split(size):  # type: ignore[no-untyped-call]
+        yield examples.take(part)
 
 
 def like(flat: Tensor, weights: list[nn.Parameter]) -> list[Tensor]:

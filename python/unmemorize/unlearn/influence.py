@@ -1,6 +1,7 @@
 """One Newton step away from the forget set."""
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -49,8 +50,8 @@ class Influence(Hyperparameters):
         sample = retain.take(torch.randperm(len(retain), generator=ctx.generator)[: self.samples])
         with evaluating(model):
             share = len(forget) / len(retain)
-            v = _total(model, forget) - share * _total(model, retain)
-            step = _solve(model, sample, v / (len(forget) + len(retain)))
+            v = _total(model, forget, ctx) - share * _total(model, retain, ctx)
+            step = _solve(model, sample, ctx, v / (len(forget) + len(retain)))
         if not step.isfinite().all():
             raise DivergedError("influence: the step is not finite, as the losses of the model are not")
         weights = trainable(model)
@@ -60,24 +61,24 @@ class Influence(Hyperparameters):
         return model
 
 
-def _total(model: nn.Module, examples: Examples) -> Tensor:
+def _total(model: nn.Module, examples: Examples, ctx: Context) -> Tensor:
     """(P,): the gradients of `examples`, added up."""
-    return torch.stack([per_example(model, block).sum(0) for block in blocks(model, examples)]).sum(0)
+    return reduce(torch.add, (per_example(model, block, ctx).sum(0) for block in blocks(model, examples)))
 
 
-def _solve(model: nn.Module, sample: Examples, v: Tensor) -> Tensor:
+def _solve(model: nn.Module, sample: Examples, ctx: Context, v: Tensor) -> Tensor:
     """``F^-1 v`` with the Fisher matrix of `sample`."""
-    parts = blocks(model, sample)
+    parts = list(blocks(model, sample))
     gram, along = torch.empty(len(sample), len(sample), dtype=torch.float64), []
     ends = torch.tensor([len(part) for part in parts]).cumsum(0).tolist()
     for i, (part, end) in enumerate(zip(parts, ends, strict=True)):
-        rows = per_example(model, part)
+        rows = per_example(model, part, ctx)
         along.append((rows @ v).double().cpu())
         for other, other_end in zip(parts[: i + 1], ends, strict=False):
-            product = rows @ (rows if other is part else per_example(model, other)).T
+            product = rows @ (rows if other is part else per_example(model, other, ctx)).T
             gram[end - len(part) : end, other_end - len(other) : other_end] = product.double().cpu()
     gram = gram.tril() + gram.tril(-1).T
     solved = torch.linalg.solve(len(sample) * torch.eye(len(sample), dtype=torch.float64) + gram, torch.cat(along))
     for part, coefficients in zip(parts, solved.to(v).split([len(part) for part in parts]), strict=True):
-        v = v - coefficients @ per_example(model, part)
+        v = v - coefficients @ per_example(model, part, ctx)
     return v

@@ -2,10 +2,44 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
+from unmemorize.data import Examples
+from unmemorize.train import Context
 from unmemorize.unlearn.gradients import trainable
+from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
+
+
+@dataclass(frozen=True)
+class LastLayers(Hyperparameters):
+    """Base of the algorithms that train the last `k` layers on the retain set: ``CE(retain batch)``."""
+
+    NAME: ClassVar[str]
+    SEARCHED: ClassVar[Bounds] = {"k": (1, 4), "lr": (0.01, 0.1), "epochs": (1, 10)}
+
+    k: Count = 1  # layers, from the last
+    lr: Rate = 0.05
+    epochs: Count = 10  # passes over the retain set
+
+    def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
+        """`model` after `epochs` passes over `retain`.
+
+        Raises:
+            ValueError: the network has fewer than `k` layers.
+        """
+        with last_layers(model, self.k) as layers:
+            self.begin(layers, ctx)
+            optimizer = ctx.sgd(model, lr=self.lr)
+            for _ in ctx.epochs(self.epochs, self.NAME):
+                for batch in ctx.batches(retain):
+                    ctx.step(optimizer, ctx.loss(model, batch))
+        return model
+
+    def begin(self, layers: nn.ModuleList, ctx: Context) -> None:
+        """What is done to the layers before they are trained: nothing."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Teach the forget set random labels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -41,6 +41,6 @@ class RandomLabel(Hyperparameters):
         classes = ctx.logits(model, forget.take([0])).shape[1]
         for _ in ctx.epochs(self.epochs, self.NAME):
             random = torch.randint(classes, forget.labels.shape, generator=ctx.generator).to(forget.labels)
-            for batch in ctx.batches(replace(both, labels=torch.cat([random, retain.labels]))):
+            for batch in ctx.batches(both.relabel(torch.cat([random, retain.labels]))):
                 ctx.step(optimizer, ctx.loss(model, batch))
         return model

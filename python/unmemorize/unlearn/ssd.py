@@ -1,6 +1,7 @@
 """Dampen the weights that matter to the forget set more than to the rest."""
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -41,8 +42,8 @@ class SSD(Hyperparameters):
     def apply(self, model: nn.Module, forget: Examples, retain: Examples, ctx: Context) -> nn.Module:
         """`model`, some of its weights smaller."""
         with evaluating(model):
-            of_forget = _squares(model, forget)
-            of_all = (of_forget + _squares(model, retain)) / (len(forget) + len(retain))
+            of_forget = _squares(model, forget, ctx)
+            of_all = (of_forget + _squares(model, retain, ctx)) / (len(forget) + len(retain))
             of_forget /= len(forget)
         shrink = (self.dampening * of_all / of_forget).clamp(max=1)
         factor = torch.where(of_forget > self.selection * of_all, shrink, 1)
@@ -53,6 +54,6 @@ class SSD(Hyperparameters):
         return model
 
 
-def _squares(model: nn.Module, examples: Examples) -> Tensor:
+def _squares(model: nn.Module, examples: Examples, ctx: Context) -> Tensor:
     """(P,): the squared gradients of `examples`, added up."""
-    return torch.stack([per_example(model, block).square_().sum(0) for block in blocks(model, examples)]).sum(0)
+    return reduce(torch.add, (per_example(model, block, ctx).square_().sum(0) for block in blocks(model, examples)))
