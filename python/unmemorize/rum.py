@@ -89,16 +89,9 @@ class RUM:
             >>> RUM.from_toml("published").steps
             [Nothing(), FineTune(lr=0.1, epochs=10), SalUn(lr=0.1, epochs=5, threshold=0.5)]
         """
-        path = Path(source)
-        if path.suffix == ".toml":
-            text = path.read_text(encoding="utf-8")
-        elif str(source) in plans():
-            text = (files("unmemorize") / "plans" / f"{source}.toml").read_text(encoding="utf-8")
-        else:
-            raise ValueError(f"plan: no plan {str(source)!r}; known are {', '.join(plans())}, or name a .toml file")
         try:
-            return cls.from_dict(tomllib.loads(text), algorithm=algorithm, ensemble=ensemble)
-        except ValueError as error:  # tomllib's too
+            return cls.from_dict(read_plan(source), algorithm=algorithm, ensemble=ensemble)
+        except ValueError as error:
             raise ValueError(f"plan {str(source)!r}: {error}") from error
 
     @classmethod
@@ -211,6 +204,19 @@ class RUM:
         if len(self.steps) != len(order):
             raise ValueError(f"steps: expected {len(order)}, one for each of {', '.join(order)}, got {len(self.steps)}")
         return self.steps
+
+
+def read_plan(source: str | Path) -> dict[str, Any]:
+    """What is in the TOML file of a plan, or in one that ships with the package.
+
+    Raises:
+        ValueError: no plan has this name, or the file is not TOML.
+    """
+    if str(source).endswith(".toml"):
+        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
+    if str(source) not in plans():
+        raise ValueError(f"no plan {str(source)!r}; known are {', '.join(plans())}, or name a .toml file")
+    return tomllib.loads((files("unmemorize") / "plans" / f"{source}.toml").read_text(encoding="utf-8"))
 
 
 def plans() -> list[str]:

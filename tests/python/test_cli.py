@@ -229,9 +229,66 @@ def test_shuffle_needs_no_strata_and_rum_does(run: Path, tmp_path: Path) -> None
         tmp_path / "ids.csv",
     )
     works(*request, "--plan", "shuffle", "--set", "epochs=1", "--out", tmp_path / "out")
-    steps = json.loads((tmp_path / "out" / "manifest.json").read_text())["steps"]
-    assert steps == [{"epochs": 1}] * 3
+    plan = json.loads((tmp_path / "out" / "manifest.json").read_text())["steps"]
+    assert plan == {"by": "random", "strata": 3, "steps": {"algorithm": "fine_tune", "lr": 0.05, "epochs": 1}}
     assert "give --scores, or a --forget-set that has strata" in wrong_use(*request, "--plan", "rum", "--out", "o")
+
+
+PLAN = """
+by = "confidence_now"
+strata = 2
+order = "descending"
+steps = [{ algorithm = "salun", lr = 0.01, epochs = 1 }, { algorithm = "nothing" }]
+"""
+
+
+def test_requests_one_after_another_by_a_plan_of_ones_own(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("source_id\n0\n1\n3\n7\n")
+    (tmp_path / "b.csv").write_text("source_id\n8\n10\n")
+    (tmp_path / "plan.toml").write_text(PLAN)
+    original, out = run / "original" / "model.safetensors", tmp_path / "out"
+    given = ("unlearn", *DIGITS, "--checkpoint", original, "--ids", tmp_path / "a.csv", "--out", out)
+    plan = ("--then", tmp_path / "b.csv", "--plan", tmp_path / "plan.toml")
+    works(*given, *plan, "--retrain-seconds", 1)
+    outcome = json.loads((out / "results.json").read_text())["outcome"]
+    told = [(s["request"], s["stratum"], s["algorithm"], s["size"]) for s in outcome["history"]]
+    assert told == [
+        (1, "high", "salun", 2),
+        (1, "low", "nothing", 2),
+        (2, "high", "salun", 1),
+        (2, "low", "nothing", 1),
+    ]
+    assert {"before", "forget", "forget/low", "retain", "test"} <= outcome["history"][2]["accuracy"].keys()
+    assert outcome["protocol"] == "fixed-S"
+    assert set(outcome["costs"]) == {"scoring", "mask", "unlearning"}
+    page = (out / "report.html").read_text()
+    assert "request 2, high, salun" in page
+    assert "of one retraining" in page
+    assert json.loads((out / "forget_set.json").read_text())["names"] == ["request 1", "request 2"]
+    assert "names its own algorithms" in wrong_use(*given, *plan, "--algorithm", "salun")
+    assert "1 of 2 examples" in wrong_use(
+        *given[:-1], tmp_path / "o", "--then", tmp_path / "b.csv", "--then", overlapping(tmp_path)
+    )
+
+
+def overlapping(folder: Path) -> Path:
+    """A request that holds an example of an earlier one."""
+    (folder / "c.csv").write_text("source_id\n10\n11\n")
+    return folder / "c.csv"
+
+
+def test_identical_images_are_named_and_added_if_asked(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype(np.uint8)
+    x[[20, 40]] = x[3]
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x[:9], y_test=np.arange(9) % 3)
+    (tmp_path / "ids.csv").write_text("source_id\n3\n5\n")
+    given = ("forget-set", "--data", tmp_path / "mine.npz", "--val-share", 0, "--ids", tmp_path / "ids.csv", "--out")
+    said = works(*given, tmp_path / "plain.json")
+    assert "2 identical twins" in said
+    assert "3 = 20, 3 = 40" in said
+    assert "were added" in works(*given, tmp_path / "all.json", "--with-twins")
+    found = [json.loads((tmp_path / f"{name}.json").read_text())["ids"] for name in ("plain", "all")]
+    assert found == [[3, 5], [3, 5, 20, 40]]
 
 
 def test_wrong_settings_are_refused_before_anything_is_trained(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from unmemorize import models, score_files, train
 from unmemorize.data import Data
+from unmemorize.forget_set import ForgetSet, twins, with_twins
 
 
 def read_source_ids(path: Path) -> np.ndarray:
@@ -41,6 +42,27 @@ def rows_of(source_ids: np.ndarray, of: Data) -> np.ndarray:
             f"of {of.name!r}, the first is {missing[0]}"
         )
     return np.asarray(rows, dtype=np.int64)
+
+
+def name_twins(requests: list[ForgetSet], of: Data, add: bool) -> tuple[list[ForgetSet], list[str]]:
+    """The requests, with the twins of their images if they are to be added, and what there is to say of twins."""
+    notes, gone = [], np.concatenate([one.ids for one in requests])
+    images, labels = of.train.images, of.train.labels
+    for k, one in enumerate(requests):
+        found = {row: [twin for twin in rows if twin not in gone] for row, rows in twins(one, images).items()}
+        pairs = [(row, twin) for row, rows in found.items() for twin in rows]
+        if pairs:
+            named = ", ".join(f"{of.train.source_ids[row]} = {of.train.source_ids[twin]}" for row, twin in pairs[:10])
+            what = (
+                "were added"
+                if add
+                else "stay in the training set, so these images are not forgotten; --with-twins adds"
+            )
+            notes.append(f"{len(pairs)} identical twins of images to forget {what} (source ids {named}"
+                         f"{', ...' if len(pairs) > 10 else ''})")  # fmt: skip
+        if add:
+            requests[k] = with_twins(one, images, labels)
+    return requests, notes
 
 
 def read_model(path: Path, of: Data, name: str | None) -> tuple[nn.Module, dict[str, str]]:

@@ -7,8 +7,8 @@ import typer
 from rich import print as say
 
 from unmemorize import ForgetSet, data, score_files
-from unmemorize.cli.files import read_source_ids, rows_of
-from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Normalize, Seed, ValShare
+from unmemorize.cli.files import name_twins, read_source_ids, rows_of
+from unmemorize.cli.options import Config, DataName, DataSeed, Noise, Normalize, Seed, ValShare, WithTwins
 
 
 def command(
@@ -20,6 +20,7 @@ def command(
     size: Annotated[int, typer.Option(min=1, help="Examples to forget, all strata together.")] = 135,
     strata: Annotated[int, typer.Option(min=1, help="Number of strata.")] = 3,
     medium: Annotated[str, typer.Option(help="What the medium stratum is nearest to: median or a number.")] = "median",
+    with_twins: WithTwins = False,
     noise: Noise = 0.0,
     val_share: ValShare = 0.1,
     normalize: Normalize = True,
@@ -41,7 +42,10 @@ def command(
         chosen = ForgetSet.by_score(score, size, strata=strata, medium=middle, labels=labels, data_hash=of.hash)
     else:
         chosen = ForgetSet.random(len(of.train), size, seed=seed, labels=labels, data_hash=of.hash)
+    (chosen,), notes = name_twins([chosen], of, with_twins)
     out.parent.mkdir(parents=True, exist_ok=True)
     chosen.save(out)
     sizes = ", ".join(f"{name} {len(chosen.stratum(name))}" for name in chosen.names)
     say(f"{out}: {len(chosen.ids)} of {len(of.train)} examples ({sizes}), hash {chosen.hash[:12]}")
+    for note in notes:
+        say(note)

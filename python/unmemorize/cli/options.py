@@ -42,6 +42,7 @@ ValShare = Annotated[
 Normalize = Annotated[bool, typer.Option(help="Centre and scale each channel by its statistics.")]
 DataSeed = Annotated[int, typer.Option(min=0, help="Seed of the label flips.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything else that is random.")]
+WithTwins = Annotated[bool, typer.Option("--with-twins", help="Forget identical images too, wherever they are.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[
     int,

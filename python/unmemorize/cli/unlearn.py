@@ -2,6 +2,7 @@
 
 import hashlib
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,10 @@ import torch
 import typer
 from rich import print as say
 
-from unmemorize import Context, Ensemble, ForgetSet, audit, data, report, score_files, train
+from unmemorize import RUM, Context, Ensemble, ForgetSet, audit, data, report, score_files, train
 from unmemorize import unlearn as unlearning
 from unmemorize.cli import manifest
-from unmemorize.cli.files import read_model, read_source_ids, rows_of
+from unmemorize.cli.files import name_twins, read_model, read_source_ids, rows_of
 from unmemorize.cli.options import (
     Config,
     DataName,
@@ -25,9 +26,14 @@ from unmemorize.cli.options import (
     Seed,
     Threads,
     ValShare,
+    WithTwins,
 )
 from unmemorize.data import Data
-from unmemorize.experiment import Cell, Steps, data_summary, forget_set_summary, method, preset
+from unmemorize.experiment import Cell, data_summary, forget_set_summary, preset
+from unmemorize.forget_set import merged
+from unmemorize.rum import read_plan
+
+DEFAULT = "fine_tune"  # where neither the plan nor the user names an algorithm
 
 
 def command(
@@ -36,8 +42,12 @@ def command(
     out: Out,
     ids: Annotated[Path | None, typer.Option(help="What to forget: a CSV file with source ids.")] = None,
     forget_set: Annotated[Path | None, typer.Option(help="What to forget: a manifest of forget-set.")] = None,
-    algorithm: Annotated[str, typer.Option(help="One of the unlearning algorithms.")] = "fine_tune",
-    plan: Annotated[str, typer.Option(help="vanilla, shuffle or rum.")] = "vanilla",
+    then: Annotated[
+        list[Path] | None,
+        typer.Option(help="The next request, a .csv or a manifest (.json), on the unlearned model; may be repeated."),
+    ] = None,
+    algorithm: Annotated[str | None, typer.Option(help="An algorithm; default: the plan's, or fine_tune.")] = None,
+    plan: Annotated[str, typer.Option(help="A plan that ships (vanilla, shuffle, rum, ...) or FILE.toml.")] = "vanilla",
     scores: Annotated[
         Path | None, typer.Option(help="Scores that cut the strata, by source_id: .csv, .parquet or .npz.")
     ] = None,
@@ -47,6 +57,10 @@ def command(
     ] = None,
     tuned: Annotated[str | None, typer.Option("--preset", help="Tuned hyper-parameters, such as digits.")] = None,
     ensemble: Annotated[Path | None, typer.Option(help="Ensemble store: the targets of out_of_sample.")] = None,
+    with_twins: WithTwins = False,
+    retrain_seconds: Annotated[
+        float | None, typer.Option(min=0.0, help="Of one retraining, if known: costs are told as a share of it.")
+    ] = None,
     model_name: ModelName = None,
     noise: Noise = 0.0,
     val_share: ValShare = 0.1,
@@ -57,7 +71,10 @@ def command(
     threads: Threads = 1,
     config: Config = None,
 ) -> None:
-    """Unlearn: model.safetensors, report.html, results.json, forget_set.json and manifest.json."""
+    """Unlearn: model.safetensors, report.html, results.json, forget_set.json and manifest.json.
+
+    Interrupted, the same command goes on after the last step that was finished.
+    """
     torch.set_num_threads(threads)
     ctx = Context(device=device, seed=seed, run_dir=out / "state")
     of = data.load(
@@ -65,71 +82,95 @@ def command(
     )
     model, origin = read_model(checkpoint, of, model_name)
     model.to(ctx.device)
-    forget = _forget_set(of, ids, forget_set, scores, by)
-    if plan == "rum" and len(forget.names) == 1:
-        raise ValueError("plan 'rum' unlearns by strata: give --scores, or a --forget-set that has strata")
-    if plan == "shuffle" and len(forget.names) == 1:
-        forget = forget.shuffled(seed, strata=3)
-    cell = Cell(algorithm, plan, by if plan == "rum" else "")
-    steps = _steps(cell, len(forget.names), tuned, settings or [])
-    if algorithm == "out_of_sample" and ensemble is None:
-        raise ValueError("out_of_sample takes its targets from subset models: give --ensemble (`score` trains one)")
-    store = None if ensemble is None else Ensemble.open(ensemble)
-    what = {"algorithm": algorithm, "plan": plan, "steps": steps, "forget_hash": forget.hash, "seed": seed}
-    identity = manifest.claim(out, command="unlearn", checkpoint=_hash(checkpoint), data_hash=of.hash, **what)
-    before = audit.measure(model, of, forget, ctx)
-    done = unlearning.run(method(cell, steps, ensemble=store, seed=seed), model, of, forget, ctx)
-    after = audit.measure(done.model, of, forget, ctx)
-    forget.save(out / "forget_set.json")
+    if (ids is None) == (forget_set is None):
+        raise ValueError("what to forget: give one of --ids and --forget-set")
+    files = [path for path in (ids, forget_set, *(then or ())) if path is not None]
+    told = None if scores is None else score_files.column(scores, by, of.train.source_ids)
+    requests = [_forget_set(path, of, told, manifest=path.suffix == ".json" or path == forget_set) for path in files]
+    requests, notes = name_twins(requests, of, with_twins)
+    rum = _plan(plan, algorithm, settings or [], tuned, by, None if ensemble is None else Ensemble.open(ensemble))
+    if rum.by is not None and told is not None:
+        rum = replace(rum, scores={by: told})
+    if rum.by is None and rum.strata != 1 and any(len(one.names) == 1 for one in requests):
+        raise ValueError(f"plan {plan!r} unlearns by strata: give --scores, or a --forget-set that has strata")
+    whole = merged(requests)
+    identity = manifest.claim(
+        out, command="unlearn", checkpoint=_hash(checkpoint), data_hash=of.hash, plan=rum.to_dict(),
+        forget_hash=[one.hash for one in requests], seed=seed,
+    )  # fmt: skip
+    before = audit.measure(model, of, whole, ctx)
+    done = unlearning.run_requests(rum, model, of, requests, ctx)
+    after = audit.measure(done[-1].model, of, whole, ctx)
+    whole.save(out / "forget_set.json")
+    history = [{**({"request": k + 1} if then else {}), **s} for k, one in enumerate(done) for s in one.history]
+    named = " → ".join(dict.fromkeys(step["algorithm"] for step in history))
+    costs = {
+        what: sum(one.costs.get(what, 0.0) for one in done) for what in dict.fromkeys(k for o in done for k in o.costs)
+    }
     about: dict[str, Any] = {
         **origin,
-        "algorithm": algorithm,
+        "algorithm": named,
         "plan": plan,
-        "forget_hash": forget.hash,
+        "forget_hash": whole.hash,
         "unlearn_seed": seed,
     }
-    train.save_checkpoint(out / "model.safetensors", done.model, **about)
+    train.save_checkpoint(out / "model.safetensors", done[-1].model, **about)
+    cut = (rum.by or by if told is not None else rum.by or "") if rum.strata != 1 else ""
     outcome = report.Outcome(
-        algorithm, before, after, plan, cell.scores, done.seconds, {"steps": steps}, tuple(done.history),
+        named, before, after, plan, cut, sum(one.seconds for one in done), rum.to_dict(), tuple(history),
         checkpoint=str(out / "model.safetensors"), checkpoint_hash=_hash(out / "model.safetensors"),
+        protocol=done[0].forget_set.protocol, costs=costs, retrain_seconds=retrain_seconds or float("nan"),
     )  # fmt: skip
     results = report.Results(
-        title=f"{len(forget.ids)} examples unlearned with {algorithm}",
+        title=f"{len(whole)} examples unlearned with {named}",
         seeds={"unlearn": seed, "data": data_seed},
         versions=manifest.versions(),
         data=data_summary(of),
-        forget_sets=(forget_set_summary("request", forget, of),),
+        forget_sets=tuple(
+            forget_set_summary("request", one, of) for one in ([whole] if then else [done[0].forget_set])
+        ),
         outcome=outcome,
         command=manifest.command_line(),
+        notes=tuple(notes),
     )
     page = report.write(results, out)
-    manifest.write(out, identity=identity, seconds=done.seconds, steps=steps, **about)
-    say(f"{out / 'model.safetensors'} in {done.seconds:.1f} s; {page}")
+    manifest.write(out, identity=identity, seconds=outcome.seconds, costs=costs, steps=rum.to_dict(), **about)
+    for note in notes:
+        say(note)
+    say(f"{out / 'model.safetensors'} in {outcome.seconds:.1f} s; {page}")
 
 
-def _forget_set(of: Data, ids: Path | None, manifest_path: Path | None, scores: Path | None, by: str) -> ForgetSet:
-    if (ids is None) == (manifest_path is None):
-        raise ValueError("what to forget: give one of --ids and --forget-set")
-    score = None if scores is None else score_files.column(scores, by, of.train.source_ids)
-    if manifest_path is not None:
-        chosen = ForgetSet.load(manifest_path)
+def _forget_set(path: Path, of: Data, score: Any, *, manifest: bool) -> ForgetSet:
+    """One request; its strata are cut by `score` if it is given."""
+    if manifest:
+        chosen = ForgetSet.load(path)
+        chosen.check(len(of.train), of.hash)
         return chosen if score is None else chosen.restrata(score)
-    assert ids is not None
-    rows = rows_of(read_source_ids(ids), of)
-    labels = of.train.labels.cpu().numpy()
+    rows, labels = rows_of(read_source_ids(path), of), of.train.labels.cpu().numpy()
     own = None if score is None else score[rows]
     return ForgetSet.from_ids(rows, score=own, strata=1 if score is None else 3, labels=labels, data_hash=of.hash)
 
 
-def _steps(cell: Cell, strata: int, tuned: str | None, settings: list[str]) -> Steps:
-    """Hyper-parameters of each step: the preset's, or defaults, then what `--set` says."""
-    steps: Steps = [{} for _ in range(1 if cell.plan == "vanilla" else strata)]
+def _plan(
+    plan: str, algorithm: str | None, settings: list[str], tuned: str | None, by: str, ensemble: Ensemble | None
+) -> RUM:
+    """The plan with the hyper-parameters of the preset, or defaults, then what `--set` says."""
+    hyper = dict(_assignment(text) for text in settings)
+    content = read_plan(plan)
+    if "steps" in content:
+        if algorithm or hyper or tuned:
+            raise ValueError(f"plan {plan!r} names its own algorithms: leave --algorithm, --set and --preset out")
+        return RUM.from_toml(plan, ensemble=ensemble)
+    tables: list[dict[str, Any]] = [{}]
     if tuned is not None:
-        cells: dict[str, Any] = preset(tuned)["cells"]
+        cells, cell = preset(tuned)["cells"], Cell(algorithm or DEFAULT, plan, by if plan == "rum" else "")
         if cell.key not in cells:
             raise ValueError(f"preset {tuned!r}: has no {cell.key!r}; it has {', '.join(cells)}")
-        steps = cells[cell.key]
-    return [{**step, **dict(_assignment(text) for text in settings)} for step in steps]
+        tables = cells[cell.key]
+    steps = [{"algorithm": algorithm or DEFAULT, **table, **hyper} for table in tables]
+    if algorithm == "out_of_sample" and ensemble is None:
+        raise ValueError("out_of_sample takes its targets from subset models: give --ensemble (`score` trains one)")
+    return RUM.from_dict({**content, "steps": steps if len(steps) > 1 else steps[0]}, ensemble=ensemble)
 
 
 def _hash(path: Path) -> str:

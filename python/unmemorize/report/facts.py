@@ -47,6 +47,11 @@ def outcome(results: Results) -> Facts:
         return []
     facts = [("algorithm", o.algorithm), ("plan", text.plan_name(o)), ("run time", text.duration(o.seconds))]
     facts.append(("hyper-parameters", spelled(o.hyper)))
+    if o.protocol:
+        facts.append(("protocol", o.protocol))
+    for what, seconds in o.costs.items():
+        share = f", {seconds / o.retrain_seconds:.1%} of one retraining" if o.retrain_seconds > 0 else ""
+        facts.append((f"cost of {what}", text.duration(seconds) + share))
     if o.checkpoint:
         facts.append(("unlearned model", o.checkpoint))
     if o.checkpoint_hash:

@@ -176,6 +176,7 @@ def history(results: Results) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for i, step in enumerate(steps):
         what = ", ".join(str(step[key]) for key in ("stratum", "algorithm") if step.get(key))
+        what = f"request {step['request']}, {what}" if "request" in step else what
         accuracy = step.get("accuracy", {})
         seconds = float(step.get("seconds", math.nan))
         rows.append(

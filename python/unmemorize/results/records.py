@@ -187,6 +187,9 @@ class Outcome:
     history: tuple[dict[str, Any], ...] = ()  # one dict a step, as `unlearn.run` returns it
     checkpoint: str = ""  # where the unlearned model was written
     checkpoint_hash: str = ""
+    protocol: str = ""  # "paper": the score that chose the examples cuts them too; "fixed-S": another cuts them
+    costs: dict[str, float] = field(default_factory=dict)  # seconds by what they went to: scoring, mask, unlearning
+    retrain_seconds: float = NAN
 
 
 @dataclass(frozen=True)
