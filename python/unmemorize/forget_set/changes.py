@@ -97,6 +97,11 @@ def merged(forget_sets: Sequence[ForgetSet]) -> ForgetSet:
         return first
     if len({(one.data_hash, one.n) for one in forget_sets}) > 1:
         raise ValueError("forget sets: expected all of one data set")
+    for k, one in enumerate(forget_sets):
+        twice = np.intersect1d(one.ids, np.concatenate([np.empty(0, np.int64), *(e.ids for e in forget_sets[:k])]))
+        if len(twice):
+            what = f"{len(twice)} of {len(one)} examples are in an earlier one, the first is row {twice[0]}"
+            raise ValueError(f"request {k + 1}: {what}")
     labels = [one.labels[np.argsort(one.ids)] for one in forget_sets if one.labels is not None]
     return ForgetSet(
         ids=np.concatenate([np.sort(one.ids) for one in forget_sets]),
