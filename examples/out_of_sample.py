@@ -312,7 +312,8 @@ def page(found: list[dict[str, Any]]) -> str:
         "tell. The hybrid tells for all of them.",
         f"In CPU seconds of one core, accuracies after the step included, a request at T = 10 took {shown(measured)} "
         f"of one retraining; {STACK} subset models trained side by side took "
-        f"{shown([o['model'] / r for o, r in zip(found, rate, strict=True)])} of a retraining each.",
+        f"{shown([o['model'] / r for o, r in zip(found, rate, strict=True)])} of a retraining each. The "
+        "machine did other work meanwhile; the shares by passes in the table do not depend on it.",
     ]
     return "\n".join(lines) + "\n"
 
