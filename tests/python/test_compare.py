@@ -30,6 +30,7 @@ from unmemorize.unlearn import ALGORITHMS
 
 TINY = Settings(models=10, runs=2, size=30)
 NOTHING, TUNED = Cell("nothing"), Cell("fine_tune", "rum", "confidence")
+STEPS = {NOTHING: [{}], TUNED: [{"lr": 0.1}]}
 
 
 # --- values, means, differences
@@ -45,8 +46,11 @@ def once(*measurements: dict[str, Any], seconds: float = 1.0) -> dict[str, Any]:
 
 
 def found(unlearned: dict[Cell, list[list[dict[str, Any]]]], oracles: list[dict[str, Any]]) -> Found:
-    steps = {cell: [{"lr": 0.1}] for cell in unlearned}
-    return Found([], [], None, {}, oracles, unlearned, steps)  # type: ignore[arg-type]
+    return Found([], [], None, {}, oracles, unlearned)  # type: ignore[arg-type]
+
+
+def values(*arguments: Any) -> dict[Cell, comparison.Values]:
+    return comparison.values(found(*arguments))
 
 
 def several(*accuracies: float) -> list[list[dict[str, Any]]]:
@@ -55,7 +59,7 @@ def several(*accuracies: float) -> list[list[dict[str, Any]]]:
 
 def test_a_value_is_the_mean_over_the_oracles_and_an_interval_is_over_the_runs() -> None:
     oracles = [once(measured(0.5), seconds=2.0), once(measured(0.7), seconds=4.0)]
-    (row,) = comparison.rows(found({NOTHING: several(1.0, 0.8)}, oracles))
+    (row,) = comparison.rows(values({NOTHING: several(1.0, 0.8)}, oracles), STEPS)
     assert row.evaluation is not None
     assert row.tow.value == pytest.approx(np.mean([0.5, 0.7, 0.7, 0.9]))
     expected = t_interval([0.6, 0.8])
@@ -70,7 +74,7 @@ def test_unlearning_and_evaluation_seeds_are_averaged_before_the_interval() -> N
         [once(measured(a), measured(b)), once(measured(c), measured(d))]
         for a, b, c, d in ((1.0, 0.9, 0.8, 0.7), (0.6, 0.6, 0.6, 0.6))
     ]
-    (row,) = comparison.rows(found({NOTHING: runs}, [once(measured(0.5), measured(0.5))]))
+    (row,) = comparison.rows(values({NOTHING: runs}, [once(measured(0.5), measured(0.5))]), STEPS)
     expected = t_interval([1 - 0.35, 1 - 0.1])
     assert (row.tow.value, row.tow.low, row.tow.n) == pytest.approx((expected.value, expected.low, 2))
     assert row.evaluation is not None
@@ -80,7 +84,7 @@ def test_unlearning_and_evaluation_seeds_are_averaged_before_the_interval() -> N
 def test_differences_are_paired_by_run() -> None:
     cells = [NOTHING, Cell("fine_tune"), Cell("fine_tune", "rum", "exact"), TUNED]
     of = dict(zip(cells, (several(1.0, 0.8), several(0.9, 0.7), several(0.8, 0.61), several(0.8, 0.6)), strict=True))
-    rows = {row.plan + row.scores: row for row in comparison.paired(found(of, [once(measured(0.5))]))}
+    rows = {row.plan + row.scores: row for row in comparison.paired(values(of, [once(measured(0.5))]))}
     assert rows["vanilla"].differences["nothing"].value == pytest.approx(0.1)
     assert rows["vanilla"].differences["nothing"].low == pytest.approx(0.1), "the same difference in both runs"
     assert set(rows["rumconfidence"].differences) == {"nothing", "vanilla", "exact"}
@@ -99,23 +103,22 @@ def test_differences_are_paired_by_run() -> None:
 )
 def test_a_verdict_says_why_not(accuracies: tuple[float, ...], reason: str) -> None:
     of = {NOTHING: several(0.99, 1.0, 0.99), Cell("neg_grad"): several(*accuracies)}
-    (row,) = comparison.verdicts(found(of, [once(measured(0.6))]))
+    (row,) = comparison.verdicts(values(of, [once(measured(0.6))]))
     assert row.reason == reason
 
 
 def test_a_verdict_names_the_part_that_is_harmed() -> None:
     harmful = [[once(measured(0.5, test=test))] for test in (0.4, 0.2, 0.3)]
     (row,) = comparison.verdicts(
-        found({NOTHING: several(1.0, 1.0, 1.0), Cell("neg_grad"): harmful}, [once(measured(0.5))])
+        values({NOTHING: several(1.0, 1.0, 1.0), Cell("neg_grad"): harmful}, [once(measured(0.5))])
     )
     assert row.reason == "harms the test set: 1−Δ falls by 0.600"
 
 
 def test_the_tidy_table_has_a_row_for_each_method_seed_and_metric() -> None:
     oracles = [once(measured(0.5)), once(measured(0.7))]
-    tidy = comparison.tidy(
-        found({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, oracles), TINY, {"data": "digits"}
-    )
+    of = values({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, oracles)
+    tidy = comparison.tidy(of, STEPS, TINY, {"data": "digits"})
     (rows,) = {len(column) for column in tidy.values()}
     assert rows == 3 * 2 * (3 * 10 + 2), "methods and oracles x runs x (groups x metrics, and two of time)"
     here = (tidy["algorithm"] == "fine_tune") & (tidy["metric"] == "tow") & (tidy["group"] == "forget")
@@ -127,9 +130,9 @@ def test_the_tidy_table_has_a_row_for_each_method_seed_and_metric() -> None:
 
 
 def test_the_page_holds_every_table_with_the_band() -> None:
-    all_ = found({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, [once(measured(0.5)), once(measured(0.7))])
+    all_ = values({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, [once(measured(0.5)), once(measured(0.7))])
     results = Results(
-        "Two methods", {}, {}, comparison=comparison.rows(all_), paired=comparison.paired(all_),
+        "Two methods", {}, {}, comparison=comparison.rows(all_, STEPS), paired=comparison.paired(all_),
         verdicts=comparison.verdicts(all_), command="unmemorize compare",
     )  # fmt: skip
     page = drawn.markdown(results)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -32,11 +32,10 @@ from unmemorize.cli.options import (
 from unmemorize.cli.stages import Stages
 from unmemorize.cli.tune import SEED, tune
 from unmemorize.engine import Crew
-from unmemorize.experiment import Cell, Experiment, Settings, grid, preset, summarize, tuned, write_preset
-from unmemorize.experiment.comparison import tidy
+from unmemorize.experiment import Settings, compare, grid, preset, write_preset
+from unmemorize.experiment.methods import WITHOUT_STRATA
 from unmemorize.report.compare import markdown
 from unmemorize.results import Results
-from unmemorize.train import resolve
 from unmemorize.unlearn import ALGORITHMS
 
 
@@ -82,29 +81,26 @@ def command(
         data_name, noise, data_seed, val_share, normalize, recipe, device, seed, models, ratio, runs, unlearnings,
         attacks, size, cut_by,
     )  # fmt: skip
-    chosen = [name for name in (listed(algorithms) if algorithms else ALGORITHMS) if name not in ("nothing", "retrain")]
-    cells = (Cell("nothing"), *grid(chosen, listed(plans), cut_by), Cell("retrain"))
+    chosen = [name for name in (listed(algorithms) if algorithms else ALGORITHMS) if name not in WITHOUT_STRATA]
+    cells = grid(chosen, listed(plans), cut_by)
     with Crew(workers) as crew, Stages(Console(stderr=True)) as stages:
-        study = Experiment(out, settings, executor=crew, progress=stages.update)
+        settings.save(out)
         if trials is not None:
             tuned_by = str(out / "preset.toml")
             elsewhere = replace(settings, seed=seed + SEED, data_seed=data_seed + SEED, runs=tuning_runs)
             tuning, best = tune(out / "tuning", elsewhere, cells, trials=trials, mode=mode, crew=crew, stages=stages)
             write_preset(Path(tuned_by), tuning, best)
         assert tuned_by is not None
-        found = study.run(tuned(cells, tuned_by, recipe), stages.begin)
-        stages.begin("audit")
-        about = preset(tuned_by)["study"]
-        results = summarize(
-            study, found, about, versions=manifest.versions(), command=manifest.command_line(),
-            title=_title(settings, len(study.data.train), about["trials"]),
+        found = compare(
+            out, settings, cells, tuned_by, executor=crew, begin=stages.begin, progress=stages.update,
+            versions=manifest.versions(), command=manifest.command_line(),
         )  # fmt: skip
-        columns = tidy(found, settings, _provenance(study, results, about))
-    results = replace(results, stages=tuple(stages.seconds.items()))
-    write(out, results, columns)
+    results = replace(found.results, stages=tuple(stages.seconds.items()))
+    write(out, results, found.table)
+    hashes = {name: forget_set.hash for name, forget_set in found.found.forget_sets.items()}
     manifest.write(
-        out, settings=asdict(settings), seeds=settings.seeds(), data_hash=study.data.hash, tuning=about,
-        forget_hashes={name: forget_set.hash for name, forget_set in found.forget_sets.items()}, seconds=stages.seconds,
+        out, settings=asdict(settings), seeds=settings.seeds(), data_hash=results.data.hash if results.data else "",
+        tuning=preset(tuned_by)["study"], forget_hashes=hashes, seconds=stages.seconds,
     )  # fmt: skip
     Console().print(report.terminal_table(results), out / "report.html")
 
@@ -115,22 +111,3 @@ def write(out: Path, results: Results, columns: dict[str, np.ndarray]) -> None:
     report.write_tables(results, out)
     write_durably(out / "compare.md", markdown(results).encode())
     score_files.write(out / "compare.parquet", columns)
-
-
-def _title(settings: Settings, n: int, trials: int) -> str:
-    recipe = resolve(settings.recipe)
-    return (
-        f"Unlearning methods on {Path(settings.data).stem}: n = {n}, |S| = {settings.size}, T = {settings.models}, "
-        f"{recipe.epochs} epochs of {recipe.model}, {settings.runs} paired seeds, {trials} trials a method"
-    )
-
-
-def _provenance(study: Experiment, results: Results, about: dict[str, Any]) -> dict[str, Any]:
-    """What is the same in every row of the table."""
-    own = {"protocol": "fixed-S", "data_hash": study.data.hash, "n_train": len(study.data.train)}
-    own["forget_hash"] = results.forget_sets[0].hash
-    settings = {key: value for key, value in asdict(study.settings).items() if not isinstance(value, tuple)}
-    settings |= {"network": resolve(study.settings.recipe).model, "epochs": resolve(study.settings.recipe).epochs}
-    tuning = {f"tuning_{key}": about[key] for key in ("mode", "trials", "seed") if key in about}
-    versions = {f"version_{key}": value for key, value in results.versions.items()}
-    return own | settings | tuning | versions | {"command": results.command}

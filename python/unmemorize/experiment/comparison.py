@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unmemorize import audit
 from unmemorize.audit import Comparison, Evaluation, Measurement
-from unmemorize.experiment.methods import Cell
+from unmemorize.experiment.methods import Cell, Steps
 from unmemorize.experiment.pipeline import Found
 from unmemorize.experiment.settings import Settings
 from unmemorize.results import ComparisonRow, PairedRow, VerdictRow
@@ -65,25 +65,29 @@ def _of(
 
 
 def _judge(own: Measurement, oracles: Sequence[Measurement]) -> dict[tuple[str, str], float]:
-    found = audit.compare([own], oracles)
-    groups = {WHOLE: found.whole, **{f"{WHOLE}/{name}": of for name, of in found.strata.items()}}
-    return {
-        (group, metric): estimate.value
-        for group, of in groups.items()
-        for metric, estimate in (
-            ("tow", of.tow),
-            ("tow_mia", of.tow_mia),
-            *((f"1-|Δ {share}|", of.factors[share]) for share in SHARES),
-            *((share, of.accuracy[share]) for share in SHARES),
-        )
-    }
+    """The mean over the oracles, on the whole forget set and on each stratum."""
+    found = {}
+    for group in (WHOLE, *(f"{WHOLE}/{name}" for name in own.strata)):
+        shares = own.shares(group)
+        tows = [audit.tow(shares, oracle.shares(group)) for oracle in oracles]
+        mias = [audit.tow_mia(shares, oracle.shares(group)) for oracle in oracles]
+        agreed: dict[str, list[Any]] = {"forget": tows, "retain": tows, "test": tows, "mia": mias}
+        found[group, "tow"] = float(np.mean([tow.value for tow in tows]))
+        found[group, "tow_mia"] = float(np.mean([mia.value for mia in mias]))
+        for share in SHARES:
+            found[group, f"1-|Δ {share}|"] = float(np.mean([getattr(one, share) for one in agreed[share]]))
+            found[group, share] = shares[share]
+    return found
 
 
-def tidy(found: Found, settings: Settings, about: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+def tidy(
+    of: Mapping[Cell, Values], steps: Mapping[Cell, Steps], settings: Settings, about: Mapping[str, Any]
+) -> dict[str, NDArray[Any]]:
     """One row for each method, seed, group and metric: what it is, its value, its seeds, and where it comes from.
 
     Args:
-        found: the experiment's.
+        of: what `values` gives.
+        steps: hyper-parameters of each method.
         settings: the experiment's.
         about: what is the same in every row, such as versions.
     """
@@ -91,10 +95,10 @@ def tidy(found: Found, settings: Settings, about: Mapping[str, Any]) -> dict[str
         (
             *(cell.algorithm, cell.plan, cell.scores, group, metric, METRICS[metric], float(value)),
             *(run, again, attack, settings.seed_of("oracle" if cell is ORACLE else "original", run)),
-            json.dumps(found.steps.get(cell, [])),
+            json.dumps(steps.get(cell, [])),
         )
-        for cell, of in values(found).items()
-        for (group, metric), seeds in of.items()
+        for cell, own in of.items()
+        for (group, metric), seeds in own.items()
         for (run, again, attack), value in np.ndenumerate(seeds)
     ]
     names = ("algorithm", "plan", "scores", "group", "metric", "better", "value", "run", "unlearning", "attack")
@@ -102,16 +106,14 @@ def tidy(found: Found, settings: Settings, about: Mapping[str, Any]) -> dict[str
     return columns | {name: np.full(len(rows), value) for name, value in about.items()}
 
 
-def rows(found: Found) -> tuple[ComparisonRow, ...]:
+def rows(of: Mapping[Cell, Values], steps: Mapping[Cell, Steps]) -> tuple[ComparisonRow, ...]:
     """Means over the training seeds with 95% intervals; other seeds are averaged before."""
-    of = values(found)
-    band = of.pop(ORACLE, None)
     return tuple(
         ComparisonRow(
-            cell.algorithm, cell.plan, cell.scores, evaluation(own, band), _mean(own[WHOLE, "seconds"]),
-            _mean(own[WHOLE, "share_of_retraining"]), {"steps": found.steps[cell]},
+            cell.algorithm, cell.plan, cell.scores, evaluation(own, of.get(ORACLE)), _mean(own[WHOLE, "seconds"]),
+            _mean(own[WHOLE, "share_of_retraining"]), {"steps": steps[cell]},
         )
-        for cell, own in of.items()
+        for cell, own in of.items() if cell != ORACLE
     )  # fmt: skip
 
 
@@ -136,9 +138,8 @@ def _mean(seeds: Seeds, level: float = 0.95) -> Estimate:
     return t_interval(seeds.mean((1, 2)), level)
 
 
-def paired(found: Found) -> tuple[PairedRow, ...]:
+def paired(of: Mapping[Cell, Values]) -> tuple[PairedRow, ...]:
     """ToW of each method minus that of another with the same seeds: of `nothing`, and of other plans of its own."""
-    of = values(found)
     return tuple(
         PairedRow(cell.algorithm, cell.plan, cell.scores, *_differences(cell, of))
         for cell in of
@@ -164,9 +165,8 @@ def _differences(cell: Cell, of: Mapping[Cell, Values]) -> tuple[dict[str, Estim
     return differences, bool(narrow.low >= -ON_PAR and narrow.high <= ON_PAR)
 
 
-def verdicts(found: Found) -> tuple[VerdictRow, ...]:
+def verdicts(of: Mapping[Cell, Values]) -> tuple[VerdictRow, ...]:
     """Of each algorithm, applied once to the whole set: does it forget, towards the oracles, where it matters most?"""
-    of = values(found)
     nothing = of.get(Cell("nothing"))
     if nothing is None:
         return ()

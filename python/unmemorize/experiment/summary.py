@@ -49,7 +49,7 @@ def summarize(
         title: for people; it holds what the numbers depend on.
     """
     of, settings = study.data, study.settings
-    exact = next(iter(found.forget_sets.values()))
+    exact, values = next(iter(found.forget_sets.values())), comparison.values(found)
     return Results(
         title=title or f"{len(exact.ids)} of {len(of.train)} {settings.data} examples unlearned",
         seeds=settings.seeds(),
@@ -61,9 +61,9 @@ def summarize(
         profile=_profile(of, found.scores, exact),
         proxies=_proxies(study, found),
         forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
-        comparison=comparison.rows(found),
-        paired=comparison.paired(found),
-        verdicts=comparison.verdicts(found),
+        comparison=comparison.rows(values, found.steps),
+        paired=comparison.paired(values),
+        verdicts=comparison.verdicts(values),
         notes=_notes(study.settings, tuning),
     )
 
