@@ -87,7 +87,7 @@ def price(results: Results) -> Markup | None:
         return None
     palette = colours(results.comparison)
     with rc_context(RC):
-        figure = drawn(WIDTH, 4.4)
+        figure = drawn(WIDTH, 3.4 + 0.2 * (len(palette) + len({(row.plan, row.scores) for row in rows})))
         axes = figure.subplots()
         if results.band is not None and math.isfinite(results.band.tow.low):
             axes.axhspan(results.band.tow.low, results.band.tow.high, color=COLOUR["band"], linewidth=0, alpha=0.3)
