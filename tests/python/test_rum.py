@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from unmemorize import models, rum, unlearn
 from unmemorize.data import Data, Examples, load
-from unmemorize.forget_set import ForgetSet
+from unmemorize.forget_set import ForgetSet, twins, with_twins
 from unmemorize.proxies import confidence_now
 from unmemorize.proxies.features import features
 from unmemorize.rum import RUM
@@ -301,3 +301,52 @@ def test_the_folder_of_another_chain_is_refused(
         forget = ForgetSet.from_ids(forget.ids[::-1], score=np.arange(30.0), data_hash=digits.hash)
     with pytest.raises(FileExistsError, match=r"step-3.safetensors: is of unlearning \w{16}, this one is \w{16}"):
         unlearn.run(rum, model, digits, forget, context(run_dir=tmp_path, seed=seed))
+
+
+def test_requests_follow_each_other_and_none_retains_what_went_before(
+    digits: Data, model: nn.Module, forget: ForgetSet
+) -> None:
+    noting, later = Noting(), ForgetSet.from_ids(np.arange(1, 40, 3), strata=1, data_hash=digits.hash)
+    first, second = unlearn.run_requests(RUM.refine(noting), model, digits, [forget, later], context())
+    assert [len(step[0]) for step in noting.calls] == [10, 10, 10, len(later)]
+    assert set(noting.calls[-1][1]) == set(range(len(digits.train))) - set(forget.ids) - set(later.ids)
+    assert noting.calls[-1][2] == pytest.approx(noting.calls[0][2] + 3)  # from the model of the request before
+    assert second.gone.tolist() == [*forget.ids, *later.ids]
+    assert "before" not in first.history[0]["accuracy"]
+    kept = digits.train.without(second.gone)
+    assert second.history[0]["accuracy"]["retain"] == context().accuracy(second.model, kept)
+    assert second.history[0]["accuracy"]["before"] == context().accuracy(second.model, digits.train.subset(forget.ids))
+    alone = unlearn.run(FineTune(epochs=1), model, digits, forget, context())
+    (once,) = unlearn.run_requests(FineTune(epochs=1), model, digits, [forget], context())
+    assert all(map(torch.equal, alone.model.state_dict().values(), once.model.state_dict().values()))
+    with pytest.raises(ValueError, match="30 of 30 examples were forgotten before, the first is row 0"):
+        unlearn.run_requests("nothing", model, digits, [forget, forget], context())
+
+
+def test_a_later_request_is_scored_by_the_unlearned_model(digits: Data, model: nn.Module, forget: ForgetSet) -> None:
+    later = ForgetSet.from_ids(np.arange(1, 90, 3), strata=1, data_hash=digits.hash)
+    of_original = confidence_now(model, digits, context())
+    plan = RUM(NegGradPlus(epochs=2), by="confidence_now", scores={"confidence_now": of_original})
+    first, second = unlearn.run_requests(plan, model, digits, [forget, later], context())
+    now = later.restrata(confidence_now(first.model, digits, context()), strata=3)
+    assert first.forget_set.ids.tolist() == forget.restrata(of_original).ids.tolist()
+    assert second.forget_set.ids.tolist() == now.ids.tolist()
+    assert second.forget_set.ids.tolist() != later.restrata(of_original, strata=3).ids.tolist()
+
+
+def test_identical_images_join_their_stratum_with_labels_of_their_own() -> None:
+    images = np.arange(30.0).reshape(10, 3)
+    images[[7, 9]], images[8] = images[1], images[4]
+    labels = np.arange(10) % 3
+    found = ForgetSet.from_ids([1, 4, 5], score=[0.1, 0.2, 0.3], labels=labels)
+    assert twins(found, images) == {1: [7, 9], 4: [8]}
+    joined = with_twins(found, torch.from_numpy(images), labels)
+    assert {name: joined.stratum(name).tolist() for name in joined.names} == {
+        "low": [1, 7, 9],
+        "medium": [4, 8],
+        "high": [5],
+    }
+    assert joined.scores.tolist() == [0.1, 0.1, 0.1, 0.2, 0.2, 0.3]
+    assert joined.labels.tolist() == labels[joined.ids].tolist()
+    assert joined.rule["twins"] == [7, 8, 9]
+    assert with_twins(joined, images, labels) is joined
