@@ -61,7 +61,7 @@ Plans = Annotated[str, typer.Option(help="Any of vanilla, shuffle, rum, by comma
 CutBy = Annotated[
     str, typer.Option("--scores", help="What cuts the strata of plan rum: exact and names of proxies, by comma.")
 ]
-Models = Annotated[int, typer.Option(min=2, help="Subset models of the ensemble.")]
+Models = Annotated[int, typer.Option(min=4, help="Subset models of the ensemble.")]
 Mode = Annotated[
     str,
     typer.Option(help="What a trial is judged by: oracle (retrained models), or validation (no oracle, no test set)."),
