@@ -52,6 +52,12 @@ fn ensemble(c: &mut Criterion) {
     group.bench_function("out of sample, one model, f16", |b| {
         b.iter(|| gathered.add(black_box(&seen), Logits::F16(&probs), &threads));
     });
+    let moments = vec![0.5; 2 * N]; // p and its square
+    let mut inside = OutOfSample::new(N, 2).expect("memory");
+    group.throughput(Throughput::Elements(N as u64));
+    group.bench_function("soft memorization, one side of one model", |b| {
+        b.iter(|| inside.add(black_box(&seen), Logits::F64(&moments), &threads));
+    });
     group.finish();
 }
 

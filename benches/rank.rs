@@ -4,11 +4,12 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unmemorize::parallel::{Threads, available};
-use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks};
+use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, spearman_columns};
 use unmemorize::resample::{Bootstrap, SplitMix64, Statistic};
 
 const N: usize = 50_000;
 const RESAMPLES: usize = 1000;
+const COLUMNS: usize = 16;
 
 /// Two scores with ties that share half of their variance.
 fn pairs() -> (Vec<f64>, Vec<f64>) {
@@ -31,6 +32,12 @@ fn rank(c: &mut Criterion) {
     group.bench_function("pearson", |b| b.iter(|| bootstrap.of(&Pearson::new(&x, &y, threads).unwrap(), threads)));
     group.bench_function("spearman", |b| b.iter(|| bootstrap.of(&Spearman::new(&x, &y, threads).unwrap(), threads)));
     group.bench_function("kendall", |b| b.iter(|| bootstrap.of(&Kendall::new(&x, &y, threads).unwrap(), threads)));
+    let columns: Vec<f64> = x.iter().flat_map(|&x| (0..COLUMNS).map(move |k| (x / (k + 1) as f64).round())).collect();
+    let few = Bootstrap { resamples: 10, ..bootstrap };
+    group.throughput(Throughput::Elements((N * COLUMNS * 10) as u64));
+    group.bench_function("spearman of 16 columns, 10 resamples", |b| {
+        b.iter(|| spearman_columns(black_box(&columns), COLUMNS, &y, &few, threads));
+    });
     group.finish();
 }
 

@@ -88,6 +88,10 @@ def against(records: dict[str, Record]) -> str:
             met = "yes" if middle >= least else "**no**"
             ours, theirs = (duration(np.median(record["seconds"][side])) for side in ("ours", peer))
             rows.append((name, ours, peer, theirs, times(record, peer), f"{least:g}x", met))
+        if limit := WORKS[name].memory_limit:
+            memory = record["memory"]["ours"]
+            met = "–" if memory is None else "yes" if memory <= limit * 1e6 else "**no**"
+            rows.append((name, megabytes(memory), "memory above the inputs", "–", "–", f"{limit} MB", met))
     head = ("work", "ours", "against", "theirs", "times as fast [10%, 90%]", "target", "met")
     return f"### Targets\n\n{table(head, rows)}"
 
