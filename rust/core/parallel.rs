@@ -26,6 +26,9 @@ pub const MAX_THREADS: usize = 1024;
 /// Terms of one partial sum in [`Threads::sum`].
 const SUM_CHUNK: usize = 4096;
 
+/// How many values a sort on the calling thread compares before it asks whether to go on.
+const COMPARISONS: usize = 1 << 16;
+
 /// How long a call goes on before it asks again whether it should.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -220,7 +223,17 @@ impl Threads {
     /// Sorts by a total order that has no ties (else the result could depend on the number of threads).
     pub fn sort_by<T: Send>(&self, values: &mut [T], compare: impl Fn(&T, &T) -> std::cmp::Ordering + Sync + Send) {
         match (&self.pool, &self.watch) {
-            (None, _) => values.sort_unstable_by(compare),
+            (None, None) => values.sort_unstable_by(compare),
+            (None, Some(watch)) => {
+                let mut compared = 0_usize;
+                values.sort_unstable_by(|a, b| {
+                    compared += 1;
+                    if compared.is_multiple_of(COMPARISONS) {
+                        watch.ask();
+                    }
+                    compare(a, b)
+                });
+            }
             (Some(pool), None) => pool.install(|| values.par_sort_unstable_by(compare)),
             (Some(pool), Some(watch)) => self.on(pool, || {
                 values.par_sort_unstable_by(|a, b| {
@@ -315,6 +328,18 @@ mod tests {
                         threads.pause();
                     }
                 });
+                Ok(())
+            });
+            assert!(matches!(error, Err(Error::Interrupted(_))), "{count} threads");
+        }
+    }
+
+    #[test]
+    fn a_sort_is_work_that_can_be_ended() {
+        for count in [1, 3] {
+            let error = Threads::interruptible(count, interrupt, |threads| {
+                thread::sleep(2 * PATIENCE);
+                threads.sort_by(&mut (0..1_000_000_u32).rev().map(|i| i ^ 0x5555).collect::<Vec<_>>(), Ord::cmp);
                 Ok(())
             });
             assert!(matches!(error, Err(Error::Interrupted(_))), "{count} threads");

@@ -36,6 +36,11 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "stats.bootstrap_interval(x, resamples=10_000_000, n_threads=N)",
         "x.sum()",
     ),
+    "sort": (
+        "x = np.random.default_rng(0).random(20_000_000, np.float32)",
+        "partition.argsort(x, n_threads=N)",
+        "x[:9].tobytes()",
+    ),
     "lira": (
         "x = np.random.default_rng(0).random((64, 400_000), np.float32); m = x < 0.5",
         "audit.lira(x, m, x[0], n_threads=N)",
