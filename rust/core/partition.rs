@@ -247,12 +247,26 @@ impl<K: Fn(usize) -> u64 + Sync> Order<'_, K> {
 
     /// The examples that a prefix holds.
     fn sorted(&self, prefix: Prefix) -> Vec<(u64, usize)> {
+        let mut examples = if prefix.rest == u64::BITS { self.all() } else { self.with(prefix) };
+        self.threads.sort_by(&mut examples, Ord::cmp);
+        examples
+    }
+
+    fn all(&self) -> Vec<(u64, usize)> {
+        let mut examples = vec![(0, 0); self.n];
+        self.threads.for_each_chunk(&mut examples, CHUNK, |start, part| {
+            for (example, i) in part.iter_mut().zip(start..) {
+                *example = ((self.key)(i), i);
+            }
+        });
+        examples
+    }
+
+    fn with(&self, prefix: Prefix) -> Vec<(u64, usize)> {
         let chunks = self.threads.map_chunks(self.n, CHUNK, |ids| {
             ids.map(|i| ((self.key)(i), i)).filter(|&(key, _)| prefix.holds(key)).collect::<Vec<_>>()
         });
-        let mut examples = chunks.concat();
-        self.threads.sort_by(&mut examples, Ord::cmp);
-        examples
+        chunks.concat()
     }
 
     /// How often each digit follows a prefix.

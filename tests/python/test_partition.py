@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import reference
@@ -107,6 +111,40 @@ def test_tensors_are_scores():
     torch = pytest.importorskip("torch")
     x = torch.tensor([0.5, -1.0, 2.0, 0.0], dtype=torch.bfloat16, requires_grad=True)
     assert strata(x, 2).tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no peak of memory that can be set back")
+@pytest.mark.parametrize(
+    ("call", "most"),
+    [
+        ("strata(x, 3)", 11),
+        ("strata(x, 17)", 11),
+        ("strata(x, 100)", 24),
+        ("strata(x, 3, by=by)", 56),
+        ("partition.argsort(x)", 24),
+        ("partition.lowest(x, n // 10)", 4),
+        ("partition.highest(x, n // 10)", 4),
+        ("partition.nearest(x, 0.5, n // 10)", 4),
+        ("partition.sample(n, n // 10, 0)", 4),
+    ],
+)
+def test_memory_is_what_the_documentation_says(call, most):
+    """At most so many bytes a score, the result included, for 4 million."""
+    code = f"""
+import re, numpy as np
+from unmemorize import partition, strata
+n = 4_000_000
+x, by = np.random.default_rng(0).random(n, np.float32), np.arange(n) % 10
+def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+{call.replace("(x", "(x[:999]").replace("by=by", "by=by[:999]").replace("n // 10", "9")}
+open("/proc/self/clear_refs", "w").write("5")
+before = peak()
+{call}
+print((peak() - before) / n)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) <= most
 
 
 @given(
