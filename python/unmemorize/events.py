@@ -39,6 +39,7 @@ class _Batch:
     transfer: Transfer
     epoch: int | None
     bytes: int  # of its logits
+    n_threads: int | None
 
 
 class LearningEvents:
@@ -114,24 +115,23 @@ class LearningEvents:
         if epoch is not None:
             epoch = _arrays.count(epoch, "epoch", 0, _LAST_EPOCH)
         if _arrays.on_device(logits):
-            self._send(ids, logits, labels, epoch)
+            _arrays.threads(n_threads)  # a wrong number is said now
+            self._send(ids, logits, labels, epoch, n_threads)
             return
         if self._waiting or self._refused:
             self.flush()
         self._record(ids, logits, labels, epoch, n_threads)
 
-    def _record(
-        self, ids: object, logits: object, labels: object, epoch: int | None, n_threads: int | None = None
-    ) -> None:
+    def _record(self, ids: object, logits: object, labels: object, epoch: int | None, n_threads: int | None) -> None:
         z = _arrays.logits(logits)
         n_threads = _arrays.threads(n_threads, z.size)
         self._core.update(_arrays.integers(ids, "ids"), z, _arrays.integers(labels, "labels"), epoch, n_threads)
 
-    def _send(self, ids: Any, logits: Any, labels: Any, epoch: int | None) -> None:
+    def _send(self, ids: Any, logits: Any, labels: Any, epoch: int | None, n_threads: int | None) -> None:
         """Sends a batch on its way, and records those that have arrived; waits for some only if there are too many."""
         transfer = Transfer((ids, logits, labels), ("ids", "logits", "labels"), logits.device)
         with self._lock:
-            self._waiting.append(_Batch(transfer, epoch, logits.numel() * logits.element_size()))
+            self._waiting.append(_Batch(transfer, epoch, logits.numel() * logits.element_size(), n_threads))
             while self._waiting and (
                 self._waiting[0].transfer.arrived or sum(b.bytes for b in self._waiting) > _WAITING_BYTES
             ):
@@ -141,7 +141,7 @@ class LearningEvents:
         batch = self._waiting.popleft()
         ids, logits, labels = batch.transfer.wait()
         try:
-            self._record(ids, logits, labels, batch.epoch)
+            self._record(ids, logits, labels, batch.epoch, batch.n_threads)
         except (ValueError, IndexError, TypeError) as error:
             self._refused.append(error)
 

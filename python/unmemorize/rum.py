@@ -2,8 +2,9 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,10 +62,13 @@ class RUM:
     scores: Mapping[str, ArrayLike] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.order, str) and self.order != DESCENDING:
+        names = isinstance(self.order, Sequence) and all(isinstance(entry, str) for entry in self.order)
+        if self.order not in (None, DESCENDING) and (isinstance(self.order, str) or not names):
             raise ValueError(f"order: expected names of strata, {DESCENDING!r} or None, got {self.order!r}")
-        if self.strata is not None and self.strata < 1:
-            raise ValueError(f"strata: expected at least 1, got {self.strata}")
+        if self.strata is not None and (
+            not isinstance(self.strata, Integral) or isinstance(self.strata, bool) or self.strata < 1
+        ):
+            raise ValueError(f"strata: expected a whole number of at least 1, got {self.strata!r}")
 
     @classmethod
     def refine(cls, algorithm: One | Sequence[One]) -> Self:
@@ -119,11 +123,14 @@ class RUM:
         if steps is None:
             raise ValueError("it names no algorithm; give one")
         if isinstance(steps, list):
-            steps = [_made(table, f"step {i + 1}", ensemble) for i, table in enumerate(steps)]
+            tables = [{"algorithm": table} if isinstance(table, str) else table for table in steps]
+            steps = [_made(table, f"step {i + 1}", ensemble) for i, table in enumerate(tables)]
         elif isinstance(steps, Mapping):
             steps = _made(steps, "steps", ensemble)
         elif isinstance(steps, str):
             steps = _made({"algorithm": steps}, "steps", ensemble)
+        elif not isinstance(steps, Algorithm):
+            raise ValueError(f"steps: expected an algorithm's name, a table or a list of tables, got {steps!r}")
         return cls(**{**content, "order": content.get("order"), "steps": steps})
 
     def to_dict(self) -> dict[str, Any]:
@@ -240,7 +247,7 @@ def _ordered(order: str | Sequence[str] | None, names: Sequence[str]) -> Sequenc
 
 def _made(table: Mapping[str, Any], where: str, ensemble: Any) -> Algorithm:
     """The algorithm of one table."""
-    if "algorithm" not in table:
+    if not isinstance(table, Mapping) or "algorithm" not in table:
         raise ValueError(f"{where}: names no algorithm")
     hyper = {name: value for name, value in table.items() if name != "algorithm"}
     try:
@@ -257,7 +264,7 @@ def _given(name: str, ensemble: Any) -> dict[str, Any]:
 def _table(one: One) -> dict[str, Any]:
     if isinstance(one, str):
         return {"algorithm": one}
-    hyper = {f.name: getattr(one, f.name) for f in fields(one) if f.default is not MISSING}  # type: ignore[arg-type]
+    hyper = {f.name: getattr(one, f.name) for f in fields(one) if f.name != "ensemble"}  # type: ignore[arg-type]
     for name, value in hyper.items():
         if not isinstance(value, str | int | float):
             raise ValueError(f"{name_of(one)}: {name} is no number or name, so it cannot be written: {value!r}")

@@ -117,7 +117,7 @@ impl Bootstrap {
     }
 
     /// The intervals of statistics that are found together: the examples are drawn once for all of them.
-    /// O(n) working memory a thread, and 8 bytes a statistic and resample.
+    /// O(n) working memory a thread, and 16 bytes a statistic and resample.
     pub fn of_each<S: Statistics>(&self, statistics: &S, threads: &Threads) -> Vec<Interval> {
         let (n, width) = (statistics.n(), statistics.width());
         let mut values = vec![0.0; width];

@@ -68,6 +68,14 @@ def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:
             preset(tmp_path / "own.toml")
 
 
+def test_a_slip_claims_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no score 'confidance'; known are exact, confidence"):
+        experiment.Experiment(tmp_path / "run", experiment.Settings(scores=("exact", "confidance")))
+    with pytest.raises(ValueError, match="'digits': has no 'ssd-vanilla'"):
+        experiment.compare(tmp_path / "run", experiment.Settings(), [experiment.Cell("ssd")], "digits")
+    assert not (tmp_path / "run").exists()
+
+
 def test_no_two_roles_share_a_seed() -> None:
     seeds = [Settings(seed=s).seed_of(role, i) for s in (0, 1) for role in ("original", "oracle") for i in range(20)]
     assert len(set(seeds)) == 80

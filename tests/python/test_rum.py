@@ -14,7 +14,7 @@ from unmemorize.proxies import confidence_now
 from unmemorize.proxies.features import features
 from unmemorize.rum import RUM
 from unmemorize.train import Context
-from unmemorize.unlearn import FineTune, NegGradPlus, SalUn
+from unmemorize.unlearn import CFk, FineTune, NegGradPlus, SalUn
 
 torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
 
@@ -154,8 +154,11 @@ def test_every_plan_that_ships_is_valid(name: str) -> None:
     ("content", "message"),
     [
         ({"ordre": ["low"]}, "no key 'ordre'; known are steps, order, by, strata, seed"),
-        ({"strata": 0, "steps": {"algorithm": "nothing"}}, "strata: expected at least 1, got 0"),
+        ({"strata": 0, "steps": {"algorithm": "nothing"}}, "strata: expected a whole number of at least 1, got 0"),
         ({"order": "up", "steps": {"algorithm": "nothing"}}, "order: expected names of strata, 'descending' or None"),
+        ({"strata": "3", "steps": "nothing"}, "strata: expected a whole number of at least 1, got '3'"),
+        ({"order": [0, 1], "steps": "nothing"}, "order: expected names of strata"),
+        ({"steps": 5}, "steps: expected an algorithm's name, a table or a list of tables, got 5"),
         ({}, "it names no algorithm; give one"),
         ({"steps": [{"lr": 0.1}]}, "step 1: names no algorithm"),
         ({"steps": [{"algorithm": "nothing"}, {"algorithm": "slaun"}]}, "step 2: .*'slaun'; known are nothing"),
@@ -288,6 +291,29 @@ def test_a_chain_killed_in_any_step_resumes_there_with_the_same_bits(
     assert again.history == resumed.history  # a finished chain is read, its times too
 
 
+def test_a_step_after_the_last_layers_trains_the_whole_network_resumed_or_not(
+    digits: Data, forget: ForgetSet, tmp_path: Path
+) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Linear(16, 10))
+    rum = RUM([CFk(epochs=1), FineTune(epochs=1)], order=("low", "high"))
+    halves = ForgetSet.from_ids(forget.ids, score=np.arange(30.0), strata=2, data_hash=digits.hash)
+    done = unlearn.run(rum, model, digits, halves, context(run_dir=tmp_path))
+    assert not torch.equal(done.model[2].running_mean, model[2].running_mean), "as of a network in train mode"
+    (tmp_path / "step-2.safetensors").unlink()
+    resumed = unlearn.run(rum, model, digits, halves, context(run_dir=tmp_path))
+    for a, b in zip(resumed.model.state_dict().values(), done.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_folder_is_of_one_loss(digits: Data, model: nn.Module, forget: ForgetSet, tmp_path: Path) -> None:
+    losses = [nn.CrossEntropyLoss(), nn.CrossEntropyLoss(label_smoothing=0.1), nn.CrossEntropyLoss(torch.ones(10))]
+    losses += [lambda z, y: 3 * nn.functional.cross_entropy(z, y), lambda z, y: 2 * nn.functional.cross_entropy(z, y)]
+    unlearn.run("nothing", model, digits, forget, context(run_dir=tmp_path, criterion=losses[0]))
+    for loss in losses[1:]:
+        with pytest.raises(FileExistsError, match="is of unlearning"):
+            unlearn.run("nothing", model, digits, forget, context(run_dir=tmp_path, criterion=loss))
+
+
 @pytest.mark.parametrize("change", ["algorithm", "seed", "model", "forget set"])
 def test_the_folder_of_another_chain_is_refused(
     change: str, digits: Data, model: nn.Module, forget: ForgetSet, tmp_path: object
@@ -350,3 +376,5 @@ def test_identical_images_join_their_stratum_with_labels_of_their_own() -> None:
     assert joined.labels.tolist() == labels[joined.ids].tolist()
     assert joined.rule["twins"] == [7, 8, 9]
     assert with_twins(joined, images, labels) is joined
+    assert with_twins(found, images, labels, but=[7]).ids.tolist() == [1, 9, 4, 8, 5]
+    assert with_twins(found, images, labels, but=[7, 8, 9]) is found

@@ -718,7 +718,7 @@ def test_a_model_with_too_few_outputs_is_refused(digits: Data, request_: ForgetS
 
 @pytest.mark.parametrize("wrong", [FineTune, 3, None])
 def test_what_is_no_algorithm_is_refused(wrong: object, digits: Data, original: nn.Module, request_: ForgetSet) -> None:
-    with pytest.raises(TypeError, match="expected a name, or an object with apply or plan"):
+    with pytest.raises(TypeError, match="expected a name, or an object with apply, or with cut and plan"):
         unlearn.run(wrong, original, digits, request_, context())
 
 

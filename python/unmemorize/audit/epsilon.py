@@ -29,7 +29,7 @@ def epsilon(
     Returns:
         float64 (n,), at least 0: 0 where no attack proves anything, inf where a threshold separates the sides; at most
         ln(max(U, O)) otherwise. The best of many thresholds is above 0 by chance too: report the ε of one half of the
-        oracles against the other beside it. O(U + O) memory for each of 128 examples a thread.
+        oracles against the other beside it. O(U + O) memory for each of 256 examples a thread.
 
     Raises:
         ValueError: no models on a side; shapes that do not match; a φ that is not finite; δ out of range.

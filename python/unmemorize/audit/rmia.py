@@ -33,8 +33,8 @@ def rmia(
         n_threads: None: all that the process may use.
 
     Returns:
-        float64 (n,), multiples of 1/N in [0, 1]: exactly what all n x N pairs give, by one sort and a binary search
-        each. O(n + N) memory.
+        float64 (n,), multiples of 1/N in [0, 1]: exactly what all n x N pairs give, by one sort and a search in
+        one of its cells each. O(n + N) memory.
 
     Raises:
         ValueError: different lengths, no population, values that are no probabilities, γ or a out of range.

@@ -89,8 +89,10 @@ def tow_interval(
         _check_names(side, right, _GROUPS)
         groups.append([_arrays.matrix_bool(right[name], f"{side}: {name}", "(k,)") for name in _GROUPS])
     for name, ours, theirs in zip(_GROUPS, *groups, strict=True):
-        if len(ours) != len(theirs) or not len(ours):
-            raise ValueError(f"oracle: expected {max(len(ours), 1)} values of {name!r}, got {len(theirs)}")
+        if not len(ours):
+            raise ValueError(f"unlearned: expected at least 1 value of {name!r}, got 0")
+        if len(ours) != len(theirs):
+            raise ValueError(f"oracle: expected {len(ours)} values of {name!r}, got {len(theirs)}")
     difference = np.concatenate([ours.astype(np.int8) - theirs for ours, theirs in zip(*groups, strict=True)])
     options = bootstrap_options(level, resamples, seed, n_threads)
     return Estimate(*_core.tow(difference, [len(group) for group in groups[0]], *options), len(difference))

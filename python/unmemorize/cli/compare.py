@@ -34,6 +34,7 @@ from unmemorize.cli.tune import SEED, tune
 from unmemorize.engine import Crew
 from unmemorize.experiment import Settings, compare, grid, preset, write_preset
 from unmemorize.experiment.methods import WITHOUT_STRATA
+from unmemorize.experiment.tuning import space
 from unmemorize.report.compare import markdown
 from unmemorize.results import Results
 from unmemorize.unlearn import ALGORITHMS
@@ -51,8 +52,10 @@ def command(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Instead of --preset: tune each method here, with as many trials.")
     ] = None,
-    tuning_runs: Annotated[int, typer.Option(min=2, help="Of --trials: originals that a trial is judged on.")] = 2,
-    mode: Mode = "oracle",
+    tuning_runs: Annotated[
+        int | None, typer.Option(min=2, help="Of --trials: originals that a trial is judged on; default: 2.")
+    ] = None,
+    mode: Mode | None = None,
     recipe: Annotated[str, typer.Option(help="Recipe of the originals, oracles and subset models.")] = "digits",
     runs: Annotated[int, typer.Option(min=1, help="Training seeds: originals, and as many oracles.")] = 5,
     unlearnings: Annotated[int, typer.Option(min=1, help="Unlearning seeds, of each original.")] = 1,
@@ -76,6 +79,8 @@ def command(
     """
     if (tuned_by is None) == (trials is None):
         raise ValueError("hyper-parameters: give one of --preset and --trials")
+    if trials is None and (mode is not None or tuning_runs is not None):
+        raise ValueError("--mode and --tuning-runs say how to tune: only with --trials")
     cut_by = listed(scores)
     settings = Settings(
         data_name, noise, data_seed, val_share, normalize, recipe, device, seed, models, ratio, runs, unlearnings,
@@ -84,11 +89,15 @@ def command(
     chosen = [name for name in (listed(algorithms) if algorithms else ALGORITHMS) if name not in WITHOUT_STRATA]
     cells = grid(chosen, listed(plans), cut_by)
     with Crew(workers) as crew, Stages(Console(stderr=True)) as stages:
-        settings.save(out)
         if trials is not None:
+            for name in chosen:
+                space(name)  # an unknown one is said before the folder is claimed
+            settings.save(out)
             tuned_by = str(out / "preset.toml")
-            elsewhere = replace(settings, seed=seed + SEED, data_seed=data_seed + SEED, runs=tuning_runs)
-            tuning, best = tune(out / "tuning", elsewhere, cells, trials=trials, mode=mode, crew=crew, stages=stages)
+            elsewhere = replace(settings, seed=seed + SEED, data_seed=data_seed + SEED, runs=tuning_runs or 2)
+            tuning, best = tune(
+                out / "tuning", elsewhere, cells, trials=trials, mode=mode or "oracle", crew=crew, stages=stages
+            )
             write_preset(Path(tuned_by), tuning, best)
         assert tuned_by is not None
         found = compare(

@@ -46,10 +46,10 @@ def rows_of(source_ids: np.ndarray, of: Data) -> np.ndarray:
 
 def name_twins(requests: list[ForgetSet], of: Data, add: bool) -> tuple[list[ForgetSet], list[str]]:
     """The requests, with the twins of their images if they are to be added, and what there is to say of twins."""
-    notes, gone = [], np.concatenate([one.ids for one in requests])
+    notes, taken = [], {row for one in requests for row in one.ids.tolist()}
     images, labels = of.train.images, of.train.labels
     for k, one in enumerate(requests):
-        found = {row: [twin for twin in rows if twin not in gone] for row, rows in twins(one, images).items()}
+        found = {row: [twin for twin in rows if twin not in taken] for row, rows in twins(one, images).items()}
         pairs = [(row, twin) for row, rows in found.items() for twin in rows]
         if pairs:
             named = ", ".join(f"{of.train.source_ids[row]} = {of.train.source_ids[twin]}" for row, twin in pairs[:10])
@@ -61,7 +61,8 @@ def name_twins(requests: list[ForgetSet], of: Data, add: bool) -> tuple[list[For
             notes.append(f"{len(pairs)} identical twins of images to forget {what} (source ids {named}"
                          f"{', ...' if len(pairs) > 10 else ''})")  # fmt: skip
         if add:
-            requests[k] = with_twins(one, images, labels)
+            requests[k] = with_twins(one, images, labels, but=taken)
+            taken |= {twin for _, twin in pairs}
     return requests, notes
 
 

@@ -69,5 +69,5 @@ Mode = Annotated[
 
 
 def listed(names: str) -> tuple[str, ...]:
-    """The names of an option that takes several, by comma."""
-    return tuple(name.strip() for name in names.split(",") if name.strip())
+    """The names of an option that takes several, by comma; one that is given twice counts once."""
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))

@@ -145,10 +145,14 @@ def _forget_set(path: Path, of: Data, score: Any, *, manifest: bool) -> ForgetSe
     if manifest:
         chosen = ForgetSet.load(path)
         chosen.check(len(of.train), of.hash)
-        return chosen if score is None else chosen.restrata(score)
+        if score is None:
+            return chosen
+        return chosen.restrata(score, strata=len(chosen.names) if len(chosen.names) > 1 else min(3, len(chosen)))
     rows, labels = rows_of(read_source_ids(path), of), of.train.labels.cpu().numpy()
     own = None if score is None else score[rows]
-    return ForgetSet.from_ids(rows, score=own, strata=1 if score is None else 3, labels=labels, data_hash=of.hash)
+    return ForgetSet.from_ids(
+        rows, score=own, strata=1 if score is None else min(3, len(rows)), labels=labels, data_hash=of.hash
+    )
 
 
 def _plan(

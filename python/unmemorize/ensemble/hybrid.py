@@ -97,11 +97,15 @@ def hybrid_softmax(
         proxies: As of `hybrid_memorization`.
 
     Raises:
-        ValueError: As of `hybrid_memorization` and of `Ensemble.out_of_sample`.
+        ValueError: As of `hybrid_memorization` and of `Ensemble.out_of_sample`; labels that do not match.
     """
     rows, y = _arrays.integers(ids, "ids", "(k,)"), _arrays.integers(labels, "labels", "(k,)")
     own = hybrid_confidence(ensemble, proxies)[rows]
     shares = ensemble.out_of_sample(rows)
+    if len(y) != len(rows):
+        raise ValueError(f"labels: expected {len(rows)} values to match ids, got {len(y)}")
+    if len(y) and not (y.min() >= 0 and y.max() < shares.shape[1]):
+        raise ValueError(f"labels: expected 0 to {shares.shape[1] - 1}, got {y.min()} to {y.max()}")
     seen = np.isnan(shares).any(axis=1)
     models = [entry for entry in ensemble.entries("reference") if "probs" in entry.arrays]
     shares[seen] = sum(entry.array("probs")[rows[seen]].astype(np.float64) for entry in models) + _RARE

@@ -62,8 +62,9 @@ def compare(
         ValueError: the preset does not know a method.
         FileExistsError: the folder holds something else.
     """
+    methods = tuned((FLOOR, *cells, CEILING), preset_name, settings.recipe)  # a slip claims no folder
     study = Experiment(Path(folder), settings, workers=workers, executor=executor, progress=progress)
-    found = study.run(tuned((FLOOR, *cells, CEILING), preset_name, settings.recipe), begin)
+    found = study.run(methods, begin)
     begin("audit", 1)
     about = preset(preset_name)["study"]
     results = summarize(

@@ -31,7 +31,7 @@ class Cell:
 def grid(
     algorithms: Iterable[str], plans: Sequence[str] = PLANS, scores: Sequence[str] = ("exact", "confidence")
 ) -> tuple[Cell, ...]:
-    """Every plan of every algorithm, "rum" once for each score; of those without strata only the plain one.
+    """Every plan of every algorithm, "rum" once for each score; of those without strata only the plain one; none twice.
 
     Raises:
         ValueError: unknown plan.
@@ -43,12 +43,13 @@ def grid(
     for plan in plans:
         if plan not in PLANS:
             raise ValueError(f"plan: no plan {plan!r}; known are {', '.join(PLANS)}")
-    return tuple(
+    cells = (
         Cell(algorithm, plan, score)
         for algorithm in algorithms
         for plan in (("vanilla",) if algorithm in WITHOUT_STRATA else plans)
         for score in (scores if plan == "rum" else ("",))
     )
+    return tuple(dict.fromkeys(cells))
 
 
 def method(cell: Cell, steps: Steps, *, ensemble: Ensemble | None = None, seed: int = 0) -> Any:

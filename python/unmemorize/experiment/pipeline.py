@@ -13,7 +13,7 @@ from unmemorize.engine import Executor, Task
 from unmemorize.engine.plan import Plan, stack_for
 from unmemorize.engine.training import train_ensemble
 from unmemorize.ensemble import Ensemble
-from unmemorize.events import LearningEvents
+from unmemorize.events import PROXIES, LearningEvents
 from unmemorize.experiment.methods import Cell, Steps
 from unmemorize.experiment.settings import Settings
 from unmemorize.experiment.tasks import FORGET_SET, OF_MODEL, data_of, proxy_file, recipe_of
@@ -67,6 +67,7 @@ class Experiment:
 
     Raises:
         FileExistsError: the folder holds something else.
+        ValueError: a score that strata are to be cut by is unknown.
     """
 
     def __init__(
@@ -78,6 +79,9 @@ class Experiment:
         executor: Executor | None = None,
         progress: Progress | None = None,
     ) -> None:
+        known = (FORGET_SET, *PROXIES, *OF_MODEL)
+        if unknown := set(settings.scores) - set(known):
+            raise ValueError(f"scores: no score {min(unknown)!r}; known are {', '.join(known)}")
         settings.save(folder)
         self.folder = folder
         self.settings = settings
@@ -153,18 +157,11 @@ class Experiment:
         return [entry.meta for entry in store.entries("reference")]
 
     def score(self) -> Scores:
-        """Exact memorization from the ensemble, proxies from the first original and its learning events: scores.csv.
-
-        Raises:
-            ValueError: a score that strata are to be cut by is unknown.
-        """
+        """Exact memorization from the ensemble, proxies from the first original and its learning events: scores.csv."""
         store, seed = self.ensemble, self.settings.seed_of("reliability")
         exact = store.memorization()
         events = LearningEvents.load(self.folder / "original" / "events-0.safetensors").proxies()
         names = [name for name in self.settings.scores if name in OF_MODEL]
-        if unknown := set(self.settings.scores) - {FORGET_SET, *events, *OF_MODEL}:
-            known = ", ".join((FORGET_SET, *events, *OF_MODEL))
-            raise ValueError(f"scores: no score {min(unknown)!r}; known are {known}")
         taken = self._run(
             "proxy", [("proxy", {"name": name}, 0) for name in names], [f"proxy-{name}" for name in names]
         )

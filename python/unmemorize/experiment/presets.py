@@ -37,6 +37,10 @@ def preset(name: str | Path) -> dict[str, Any]:
         raise ValueError(f"{name}: not TOML: {error}") from None
     if missing := {"study", "cells"} - found.keys():
         raise ValueError(f"{name}: no preset, as it has no table {min(missing)!r}")
+    if not all(isinstance(found[table], dict) for table in ("study", "cells")):
+        raise ValueError(f"{name}: no preset, as 'study' and 'cells' are to be tables")
+    if missing := {"objective", "trials", "runs", "seed"} - found["study"].keys():
+        raise ValueError(f"{name}: no preset, as its table 'study' has no {min(missing)!r}")
     return found
 
 

@@ -35,7 +35,7 @@ class Settings:
         resolve(self.recipe)
         if not 0.0 < self.ratio < 1.0:
             raise ValueError(f"ratio: expected a share above 0 and below 1, got {self.ratio}")
-        for name, least in (("models", 2), ("runs", 1), ("unlearnings", 1), ("attacks", 1), ("size", 3)):
+        for name, least in (("models", 4), ("runs", 1), ("unlearnings", 1), ("attacks", 1), ("size", 3)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
 

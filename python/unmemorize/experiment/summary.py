@@ -155,6 +155,10 @@ def _notes(settings: Settings, tuning: Mapping[str, Any]) -> tuple[str, ...]:
     runs, again, attacks = settings.runs, settings.unlearnings, settings.attacks
     own = {"seed": settings.seed, "data_seed": settings.data_seed}
     same = all(tuning.get(name, tuning["seed"]) == value for name, value in own.items())
+    seen = ", so the test images were seen in tuning" if tuning.get("mode", "oracle") == "oracle" else ""
+    where = f"{'the flips and models shown here' if same else 'other flips and models'}, the same split{seen}"
+    if tuning.get("data", settings.data) != settings.data:
+        where = f"on another data set, {tuning['data']}"
     nested = f", {again} unlearning and {attacks} evaluation seeds of each averaged" if again * attacks > 1 else ""
     return (
         "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by a proxy; every method "
@@ -162,9 +166,7 @@ def _notes(settings: Settings, tuning: Mapping[str, Any]) -> tuple[str, ...]:
         f"Runs: the {runs} runs of a method differ in the original and in the unlearning{nested}; the attack on each "
         "meets the same members. Differences are paired by run.",
         f"Hyper-parameters: {tuning['objective']}, {tuning['trials']} trials for each method on {tuning['runs']} runs "
-        f"with seed {tuning['seed']}: {'the flips and models shown here' if same else 'other flips and models'}, "
-        "the same split"
-        + (", so the test images were seen in tuning." if tuning.get("mode", "oracle") == "oracle" else "."),
+        f"with seed {tuning['seed']}: {where}.",
         "Intervals are t-intervals over the runs and may reach beyond 1. That of the oracles against each other is a "
         "guide: its values share models.",
         f"Run times hold the unlearning alone. The {settings.models} subset models that the exact scores and the "

@@ -213,10 +213,10 @@ def _sampler(seed: int, *, shared: bool) -> "BaseSampler":
 def _outcome(study: "Study", key: str, trials: int) -> dict[str, Any]:
     """Of the first `trials` that ended."""
     ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")][:trials]
-    complete = {trial.values[0]: trial for trial in reversed(ended) if trial.state.name == "COMPLETE"}
+    complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
     if not complete:
         raise RuntimeError(f"{key}: none of {len(ended)} trials ended with finite losses; lower its learning rates")
-    best = complete[max(complete)]
+    best = max(complete, key=lambda trial: trial.values[0])  # the first of equals
     seconds = sum(trial.duration.total_seconds() for trial in ended if trial.duration)
     pruned = len(ended) - len(complete)
     return {"steps": best.user_attrs["steps"], "value": best.values[0], "pruned": pruned, "seconds": seconds}

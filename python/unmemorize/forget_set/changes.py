@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,13 +45,16 @@ def twins(forget_set: ForgetSet, images: ArrayLike) -> dict[int, list[int]]:
     return found
 
 
-def with_twins(forget_set: ForgetSet, images: ArrayLike, labels: ArrayLike | None = None) -> ForgetSet:
+def with_twins(
+    forget_set: ForgetSet, images: ArrayLike, labels: ArrayLike | None = None, *, but: Collection[int] = ()
+) -> ForgetSet:
     """`forget_set` and the twins of its images, each in the stratum and with the score of the image that it equals.
 
     Args:
         forget_set: of rows of `images`.
         images: (n, ...) of the whole training set.
         labels: (n,) of the whole training set, where the forget set knows those of its own: a twin may have another.
+        but: rows that do not join, as another request has them.
 
     Raises:
         ValueError: labels are needed.
@@ -61,8 +64,8 @@ def with_twins(forget_set: ForgetSet, images: ArrayLike, labels: ArrayLike | Non
         >>> with_twins(ForgetSet.from_ids([0, 1], strata=1), images).ids
         array([0, 1, 2])
     """
-    found = twins(forget_set, images)
-    if not found:
+    found = {row: [twin for twin in rows if twin not in but] for row, rows in twins(forget_set, images).items()}
+    if not any(found.values()):
         return forget_set
     if forget_set.labels is not None and labels is None:
         raise ValueError("labels: the twins' are needed; give those of the whole training set")

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax
+from torch.nn.functional import cross_entropy, log_softmax
 
 from unmemorize.data import Data, Examples
 from unmemorize.proxies.cost import spend
@@ -100,7 +100,9 @@ def _fine_tune(model: nn.Module, held_out: Examples, lr: float, epochs: int, ctx
             break
         total = 0.0
         for batch in ctx.batches(held_out):
-            loss = ctx.loss(model, batch)
+            if not model.training:
+                model.train()
+            loss = cross_entropy(ctx.forward(model, batch.images), batch.labels)  # whatever the criterion of `ctx` is
             ctx.step(optimizer, loss)
             total += float(loss.detach()) * len(batch)
         spend(forwards=len(held_out), backwards=len(held_out))

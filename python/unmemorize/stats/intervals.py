@@ -1,6 +1,7 @@
 """Means, quantiles and shares with their intervals."""
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Literal
 
@@ -89,15 +90,17 @@ def proportion_interval(successes: int, n: int, level: float = 0.95) -> Estimate
         level: of the interval, in (0, 1).
 
     Raises:
+        TypeError: a number of trials that is no integer.
         ValueError: an argument out of range.
 
     Example:
         >>> print(proportion_interval(9, 10))
         0.900 [0.555, 0.997]
     """
+    successes, n = operator.index(successes), operator.index(n)
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"successes: expected 0 to n with n >= 1, got {successes} of {n}")
-    (low,), (high,) = _core.clopper_pearson(np.array([successes]), n, share(level), 1)
+    (low,), (high,) = _core.clopper_pearson(np.array([successes], np.int64), n, share(level), 1)
     return Estimate(successes / n, float(low), float(high), n)
 
 

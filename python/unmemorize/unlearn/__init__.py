@@ -151,8 +151,8 @@ def run(
     """Make a copy of `model` forget `forget_set`.
 
     Args:
-        algorithm: a name from `ALGORITHMS`, an instance, or anything with a `plan`, such as a `RUM`. A single algorithm
-            forgets the whole set in one step.
+        algorithm: a name from `ALGORITHMS`, an instance, or anything with `cut` and `plan`, such as a `RUM`. A single
+            algorithm forgets the whole set in one step.
         model: the original, trained on `data.train`; it is not changed.
         data: the data set.
         forget_set: what to forget, in rows of `data.train`.
@@ -165,7 +165,7 @@ def run(
     Raises:
         ValueError: unknown algorithm; a forget set of another data set, one that leaves nothing to retain, or one that
             holds what is gone.
-        TypeError: `algorithm` can neither `apply` nor `plan`.
+        TypeError: `algorithm` has neither `apply`, nor `cut` and `plan`.
         FileExistsError: `ctx.run_dir` holds another unlearning.
         DivergedError: the loss is not finite; the checkpoints of the steps before it are kept.
 
@@ -179,8 +179,8 @@ def run(
     """
     chosen = make(algorithm) if isinstance(algorithm, str) else algorithm
     if isinstance(chosen, type) or not isinstance(chosen, Plan | Algorithm):
-        raise TypeError(f"algorithm: expected a name, or an object with apply or plan, got {algorithm!r}")
-    gone = np.empty(0, np.int64) if gone is None else gone
+        raise TypeError(f"algorithm: expected a name, or an object with apply, or with cut and plan, got {algorithm!r}")
+    gone = np.array([*dict.fromkeys(np.asarray([] if gone is None else gone).tolist())], np.int64)  # each once
     check(forget_set, data, gone)
     if not isinstance(chosen, Plan):
         return run_chain([Step(chosen, forget_set.ids)], model, data, forget_set, ctx, gone=gone)

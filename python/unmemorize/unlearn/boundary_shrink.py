@@ -33,6 +33,7 @@ class BoundaryShrink(Hyperparameters):
 
     NAME: ClassVar = "boundary_shrink"
     PUBLISHED: ClassVar[Bounds] = {"lr": (1e-5, 1e-5), "epochs": (10, 10), "bound": (0.1, 0.1)}
+    SEARCHED: ClassVar[Bounds] = {"lr": (1e-5, 1e-3), "epochs": (5, 10)}
 
     lr: Rate = 1e-3
     epochs: Count = 5  # passes over the forget set

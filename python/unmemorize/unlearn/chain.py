@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unmemorize.data import Data, Examples
+from unmemorize.ensemble import Ensemble
 from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context, DivergedError, load_checkpoint, save_checkpoint
 
@@ -205,8 +206,8 @@ def _accuracy(
 def _fingerprint(
     steps: Sequence[Step], model: nn.Module, data: Data, forget_set: ForgetSet, ctx: Context, gone: NDArray[np.int64]
 ) -> str:
-    """SHA-256 over all that decides the outcome; an algorithm is told by its repr, as that of a dataclass."""
-    told = [re.sub(" at 0x[0-9a-f]+", "", repr(what)) for what in (ctx.criterion, *(step.algorithm for step in steps))]
+    """SHA-256 over all that decides the outcome."""
+    told = [_told(what) for what in (ctx.criterion, *(step.algorithm for step in steps))]
     what = [data.hash, forget_set.hash, ctx.seed, ctx.batch_size, str(ctx.dtype), told]
     digest = hashlib.sha256(json.dumps(what).encode())
     for ids in (gone, *(step.ids for step in steps)):
@@ -215,6 +216,20 @@ def _fingerprint(
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _told(what: Any) -> str:
+    """An algorithm or a loss by its repr, as that of a dataclass, and by what a repr does not tell."""
+    parts: list[Any] = [what]
+    if isinstance(what, nn.Module):
+        parts += [value for value in vars(what).values() if isinstance(value, str | int | float)]
+        parts += [tensor.tolist() for tensor in what.state_dict().values()]
+    if code := getattr(what, "__code__", None):
+        cells = what.__closure__ or ()
+        parts += [code.co_code, code.co_consts, what.__defaults__, *(cell.cell_contents for cell in cells)]
+    if isinstance(store := getattr(what, "ensemble", None), Ensemble):
+        parts += [entry.digest for entry in store.entries()]  # of what may have grown
+    return re.sub(" at 0x[0-9a-f]+", "", repr(parts))
 
 
 def _resume(model: nn.Module, steps: Sequence[Step], plan: str, ctx: Context) -> list[dict[str, Any]]:

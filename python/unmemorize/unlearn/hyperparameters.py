@@ -72,7 +72,7 @@ class Hyperparameters:
             (Range(scale='log', low=0.005, high=0.1), Range(scale='linear', low=0.15, high=0.85))
         """
         bounds = cls.PUBLISHED | cls.SEARCHED
-        return {name: Range(valid.scale, *bounds[name]) for name, valid in cls._valid().items()}
+        return {name: Range(valid.scale, *bounds[name]) for name, valid in cls._valid().items() if name in bounds}
 
     @classmethod
     def _valid(cls) -> dict[str, Valid]:

@@ -47,7 +47,8 @@ def last_layers(model: nn.Module, k: int) -> Iterator[nn.ModuleList]:
     """The last `k` layers of `model`, everything before them frozen as long as the block lasts.
 
     A layer is a module with trainable parameters of its own; they count in the order in which the network defines them.
-    The frozen part is in eval mode: BatchNorm's statistics there keep their bits, and dropout is off.
+    The frozen part is in eval mode: BatchNorm's statistics there keep their bits, and dropout is off. Afterwards each
+    module has its own mode back, so that the next step of a chain trains the whole network.
 
     Raises:
         ValueError: the network has fewer layers.
@@ -59,6 +60,7 @@ def last_layers(model: nn.Module, k: int) -> Iterator[nn.ModuleList]:
     last = nn.ModuleList(layers[-k:])
     kept = {id(weight) for weight in last.parameters()}
     frozen = [weight for weight in trainable(model) if id(weight) not in kept]
+    modes = [module.training for module in modules]
     model.train()
     for module in modules[: modules.index(layers[-k])]:
         if not any(True for _ in module.children()):
@@ -70,3 +72,5 @@ def last_layers(model: nn.Module, k: int) -> Iterator[nn.ModuleList]:
     finally:
         for weight in frozen:
             weight.requires_grad_(True)
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from unmemorize.data import Examples
+from unmemorize.ensemble import Ensemble
 from unmemorize.ensemble.hybrid import hybrid_softmax
 from unmemorize.train import Context
 from unmemorize.unlearn.hyperparameters import Bounds, Count, Hyperparameters, Rate
@@ -99,7 +100,9 @@ class OutOfSample(Hyperparameters):
         if self.targets == "mean":
             found = self.ensemble.out_of_sample(ids)
         else:
-            found = hybrid_softmax(self.ensemble, forget.labels.cpu().numpy(), ids)  # type: ignore[arg-type]
+            if not isinstance(self.ensemble, Ensemble):
+                raise TypeError("ensemble: targets 'hybrid' need an Ensemble, whose learning events they are made of")
+            found = hybrid_softmax(self.ensemble, forget.labels.cpu().numpy(), ids)
         if found.shape[1] != classes:
             raise ValueError(
                 f"ensemble: expected answers over {classes} classes to match the model, got {found.shape[1]}"
@@ -132,7 +135,11 @@ def _log_odds_loss(model: nn.Module, batch: Examples, ctx: Context) -> Tensor:
     logits = ctx.forward(model, batch.images)
     others = logits.scatter(1, label, -torch.inf).logsumexp(1)
     off = F.smooth_l1_loss(logits.gather(1, label).squeeze(1) - others, taught.nan_to_num(), reduction="none")
-    return torch.where(taught.isnan(), F.cross_entropy(logits, label.squeeze(1), reduction="none"), off).mean()
+    retained = taught.isnan()
+    loss = off[~retained].sum()
+    if retained.any():
+        loss = loss + retained.sum() * ctx.criterion(logits[retained], label[retained].squeeze(1))
+    return loss / len(taught)
 
 
 def _softmax_loss(model: nn.Module, batch: Examples, ctx: Context) -> Tensor:
