@@ -211,7 +211,7 @@ def test_a_chain_shares_its_hyper_parameters_at_first(undisturbed: tuple[dict[st
     trials = JournalStorage(journal).get_all_trials(0)
     steps = [trial.user_attrs["steps"] for trial in trials]
     assert len(steps) == TRIALS
-    assert steps[0][0] == {"lr": 5e-5, "epochs": 5, "bound": 0.1}, "first the defaults, moved into the ranges"
+    assert steps[0][0] == {"lr": 1e-3, "epochs": 5, "bound": 0.1}, "first the defaults"
     assert all(one[0] == one[1] == one[2] for one in steps[:SHARED])
     assert all(one[0] != one[1] for one in steps[SHARED:])
 
@@ -236,7 +236,13 @@ def test_a_search_that_was_killed_ends_like_an_undisturbed_one(
 
 
 def test_a_preset_is_read_as_it_was_written(tmp_path: Path) -> None:
-    study = {"objective": 'mean of "ToW" ↑', "trials": 4, "ranges": {"ssd": {"selection": ("log", 1, 100)}}}
+    study = {
+        "objective": 'mean of "ToW" ↑',
+        "trials": 4,
+        "runs": 2,
+        "seed": 9,
+        "ranges": {"ssd": {"selection": ("log", 1, 100)}},
+    }
     cells = {"ssd-vanilla": {"steps": [{"selection": 3.5, "dampening": 1e-05}], "value": 0.9}}
     write_preset(tmp_path / "own.toml", study, cells)
     assert preset(tmp_path / "own.toml") == {

@@ -62,7 +62,12 @@ def test_unknown_names_list_the_known() -> None:
 
 
 def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:
-    for text, message in (("[cells]", "no table 'study'"), ("a = ", "not TOML")):
+    for text, message in (
+        ("[cells]", "no table 'study'"),
+        ("[cells]\n[study]", "'study' has no 'objective'"),
+        ("cells = 1\nstudy = 2", "are to be tables"),
+        ("a = ", "not TOML"),
+    ):
         (tmp_path / "own.toml").write_text(text)
         with pytest.raises(ValueError, match=message):
             preset(tmp_path / "own.toml")
