@@ -92,9 +92,13 @@ class Resume:
         }
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        parameters = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             index, key = name.split("/", 1)
+            parameter = parameters[int(index)].detach()
+            if value.shape == parameter.shape:  # fused steps walk through memory: they need the parameter's own layout
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(index), {})[key] = value
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
 
