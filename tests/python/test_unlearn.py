@@ -794,20 +794,17 @@ def test_a_chain_holds_the_data_and_three_models_beside_the_original(digits: Dat
 
         def step(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
             super().step(optimizer, loss)
-            gc.collect()
-            kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors(optimizer)}
-            self.peak.append(sum(kept.values()))
+            own = [parameter.grad for parameter in optimizer.param_groups[0]["params"]]
+            own += [state["momentum_buffer"] for state in optimizer.state.values()]
+            self.peak.append(held(own))
 
-    def tensors(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-        found = [t for t in gc.get_objects() if type(t) in (torch.Tensor, nn.Parameter)]
-        found += [p.grad for p in optimizer.param_groups[0]["params"]]
-        return [*found, *(s["momentum_buffer"] for s in optimizer.state.values())]
+    def held(more: list[torch.Tensor]) -> int:
+        gc.collect()
+        found = [t for t in gc.get_objects() if type(t) in (torch.Tensor, nn.Parameter) and t.layout == torch.strided]
+        return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in [*found, *more]}.values())
 
-    before = {t.untyped_storage().data_ptr() for t in gc.get_objects() if type(t) in (torch.Tensor, nn.Parameter)}
-    assert before
     ctx = Weighing(device="cpu", progress=False, batch_size=800)
-    start = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in gc.get_objects()
-                 if type(t) in (torch.Tensor, nn.Parameter)}.values())  # fmt: skip
+    start = held([])
     unlearn.run(FineTune(epochs=1), model, digits, request_, ctx)
     assert 2.9 * size < max(ctx.peak) - start < 3.5 * size
 
