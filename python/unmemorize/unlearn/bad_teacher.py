@@ -35,7 +35,7 @@ class BadTeacher(Hyperparameters):
 
     NAME: ClassVar = "bad_teacher"
     PUBLISHED: ClassVar[Bounds] = {"epochs": (1, 1)}
-    SEARCHED: ClassVar[Bounds] = {"lr": (0.005, 0.1)}
+    SEARCHED: ClassVar[Bounds] = {"lr": (0.005, 0.1), "epochs": (1, 5)}
 
     lr: Rate = 0.02
     epochs: Count = 3  # passes over both sets

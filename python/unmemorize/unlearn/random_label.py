@@ -30,6 +30,7 @@ class RandomLabel(Hyperparameters):
 
     NAME: ClassVar = "random_label"
     PUBLISHED: ClassVar[Bounds] = {"lr": (0.01, 0.1), "epochs": (10, 10)}
+    SEARCHED: ClassVar[Bounds] = {"epochs": (5, 10)}
 
     lr: Rate = 0.02
     epochs: Count = 5  # passes over both sets
