@@ -182,9 +182,9 @@ class RUM:
             forget_set = forget_set.shuffled(self.seed, strata=self._parts(forget_set))
         elif self.by not in (None, forget_set.rule.get("strata_by")):
             raise ValueError(f"by: the strata of this forget set are not those by {self.by!r}; cut it first")
-        elif self.by is None and self.strata not in (None, len(forget_set.names)):
-            raise ValueError(f"strata: the forget set has {len(forget_set.names)}, the plan {self.strata}; "
-                             "name a score that cuts them with by")  # fmt: skip
+        elif self.strata not in (None, len(forget_set.names)):
+            mend = "name a score that cuts them with by" if self.by is None else f"cut it by {self.by!r} first"
+            raise ValueError(f"strata: the forget set has {len(forget_set.names)}, the plan {self.strata}; {mend}")
         return {name: forget_set.stratum(name) for name in forget_set.names}
 
     def _parts(self, forget_set: ForgetSet) -> int:

@@ -190,6 +190,17 @@ def test_strata_are_cut_by_a_proxy_of_the_model(digits: Data, model: nn.Module, 
         RUM("nothing", by="mine").plan(forget)
 
 
+def test_strata_that_a_plan_cut_are_its_own_until_they_are_cut_anew(forget: ForgetSet, model: nn.Module) -> None:
+    plan = RUM("nothing", by="mine", scores={"mine": np.arange(30.0)})
+    cut = plan.cut(forget, model, None, None)  # type: ignore[arg-type]  # neither is looked at
+    assert len(plan.plan(cut)) == 3
+    for anew in (cut.restrata(-np.arange(30.0)), cut.shuffled(0)):
+        with pytest.raises(ValueError, match="not those by 'mine'; cut it first"):
+            plan.plan(anew)
+    with pytest.raises(ValueError, match="strata: the forget set has 3, the plan 5; cut it by 'mine' first"):
+        replace(plan, strata=5).plan(cut)
+
+
 def test_strata_by_entanglement_follow_the_distance_to_the_weighted_centroid(
     digits: Data, model: nn.Module, forget: ForgetSet
 ) -> None:

@@ -18,7 +18,7 @@ def command(
     scores: Annotated[Path | None, typer.Option(help="Scores by source_id: .csv, .parquet or .npz.")] = None,
     by: Annotated[str, typer.Option(help="The score's column; higher = more memorized.")] = "memorization",
     size: Annotated[int, typer.Option(min=1, help="Examples to forget, all strata together.")] = 135,
-    strata: Annotated[int, typer.Option(min=1, help="Number of strata.")] = 3,
+    strata: Annotated[int, typer.Option(min=1, help="Number of strata by score: of --ids any, else 2 or 3.")] = 3,
     medium: Annotated[str, typer.Option(help="What the medium stratum is nearest to: median or a number.")] = "median",
     with_twins: WithTwins = False,
     noise: Noise = 0.0,

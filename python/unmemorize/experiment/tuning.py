@@ -207,7 +207,7 @@ def _sampler(seed: int, *, shared: bool) -> "BaseSampler":
                 return trial.params[f"0.{of}"]
             return super().sample_independent(study, trial, name, distribution)
 
-    return Shared(seed=seed, n_startup_trials=STARTUP, multivariate=True, warn_independent_sampling=False)
+    return Shared(seed=seed, n_startup_trials=STARTUP, multivariate=True)
 
 
 def _outcome(study: "Study", key: str, trials: int) -> dict[str, Any]:
@@ -227,5 +227,5 @@ def _optuna() -> Any:
         import optuna
     except ImportError as error:
         raise ImportError('optuna is missing: pip install "unmemorize[tune]"') from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # versions before 4.9 warn of what `_sampler` does on purpose
     return optuna

@@ -86,7 +86,7 @@ class Record:
         x = scores_of(score, self.ids, self.n)
         k = len(self.names) if strata is None else check_strata(strata, len(self))
         part = partition.strata(x[np.argsort(self.ids)], k)
-        return self._recut(part, x, names_of(part), {**self.rule, "restrata": self.hash}, self.seed)
+        return self._recut(part, x, names_of(part), "restrata", self.seed)
 
     def by_label(self) -> Self:
         """The same examples, those of each class a stratum that has its name.
@@ -98,13 +98,13 @@ class Record:
             raise ValueError("labels: not known of this forget set; give them when you choose it")
         classes, part = np.unique(self.labels[np.argsort(self.ids)], return_inverse=True)
         names = tuple(map(str, classes.tolist()))
-        return self._recut(part, self.scores, names, {**self.rule, "restrata": self.hash}, self.seed)
+        return self._recut(part, self.scores, names, "restrata", self.seed)
 
     def shuffled(self, seed: int, strata: int = 3) -> Self:
         """The same examples in equal random parts: the control that tells whether strata by score are what helps."""
         part = partition.random_strata(len(self), check_strata(strata, len(self)), seed)
         names = tuple(f"part {i + 1}" for i in range(strata))
-        return self._recut(part, self.scores, names, {**self.rule, "shuffled": self.hash}, seed)
+        return self._recut(part, self.scores, names, "shuffled", seed)
 
     def stratum(self, which: str | int) -> Ids:
         """The ids of one stratum, by name or number, ascending.
@@ -169,8 +169,9 @@ class Record:
     def _fields(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def _recut(self, part: Ids, scores: Vector | None, names: tuple[str, ...], rule: dict[str, Any], seed: int) -> Self:
+    def _recut(self, part: Ids, scores: Vector | None, names: tuple[str, ...], how: str, seed: int) -> Self:
         """The same examples with other parts, given in the order of the ids; `scores` in the order of now."""
+        kept = {key: value for key, value in self.rule.items() if key != "strata_by"}  # which these parts are not
         order = np.argsort(self.ids)[np.argsort(part, kind="stable")]
         return replace(
             self,
@@ -179,7 +180,7 @@ class Record:
             scores=None if scores is None else scores[order],
             labels=None if self.labels is None else self.labels[order],
             names=names,
-            rule=rule,
+            rule={**kept, how: self.hash},
             seed=seed,
         )
 
