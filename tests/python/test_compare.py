@@ -20,7 +20,20 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from unmemorize import score_files
 from unmemorize.engine import Crew
-from unmemorize.experiment import Cell, Found, Settings, comparison, grid, objectives, preset, tasks, write_preset
+from unmemorize.experiment import (
+    Cell,
+    Found,
+    Settings,
+    comparison,
+    grid,
+    method,
+    objectives,
+    preset,
+    tasks,
+    tuned,
+    write_preset,
+)
+from unmemorize.experiment.methods import FIXED, PAPER
 from unmemorize.experiment.objectives import OBJECTIVES
 from unmemorize.experiment.tuning import SHARED, Tuning, space
 from unmemorize.report import compare as drawn
@@ -45,12 +58,10 @@ def once(*measurements: dict[str, Any], seconds: float = 1.0) -> dict[str, Any]:
     return {"seconds": seconds, "measurements": list(measurements), "history": []}
 
 
-def found(unlearned: dict[Cell, list[list[dict[str, Any]]]], oracles: list[dict[str, Any]]) -> Found:
-    return Found([], [], None, {}, oracles, unlearned)  # type: ignore[arg-type]
-
-
-def values(*arguments: Any) -> dict[Cell, comparison.Values]:
-    return comparison.values(found(*arguments))
+def values(
+    unlearned: dict[Cell, list[list[dict[str, Any]]]], oracles: list[dict[str, Any]]
+) -> dict[Cell, comparison.Values]:
+    return comparison.values(Found([], [], None, {}, {"exact": oracles}, unlearned))  # type: ignore[arg-type]
 
 
 def several(*accuracies: float) -> list[list[dict[str, Any]]]:
@@ -93,6 +104,99 @@ def test_differences_are_paired_by_run() -> None:
     assert rows["rumexact"].on_par is None
 
 
+def test_what_retraining_gains_stands_beside_every_difference() -> None:
+    of = values(
+        {NOTHING: several(1.0, 0.8), Cell("neg_grad"): several(0.7, 0.7)}, [once(measured(a)) for a in (0.5, 0.6)]
+    )
+    oracle, neg_grad = comparison.paired(of)
+    assert (oracle.algorithm, oracle.plan, oracle.on_par) == ("oracle", "against oracle", None)
+    assert oracle.differences["nothing"].value == pytest.approx(0.9 - np.mean([0.5, 0.6, 0.7, 0.8]))
+    assert neg_grad.differences["nothing"].value == pytest.approx(0.85 - 0.65)
+    first, second = comparison.verdicts(of)
+    assert (first.algorithm, second.algorithm) == ("oracle", "neg_grad")
+    assert first.change.value == pytest.approx(0.55 - 0.9)
+    assert first.nearer.value == pytest.approx(0.9 - 0.65)
+
+
+def test_each_score_has_a_forget_set_of_its_own_in_the_protocol_of_the_papers() -> None:
+    of = {Cell(name, "vanilla", score): several(a) for (name, score), a in {
+        ("nothing", "exact"): 1.0, ("nothing", "loss"): 0.8, ("salun", "exact"): 0.6, ("salun", "loss"): 0.5,
+    }.items()}  # fmt: skip
+    of[Cell("salun", "rum", "loss")] = several(0.4)
+    oracles = {name: [once(measured(a)), once(measured(b))] for name, a, b in (("exact", 0.6, 0.6), ("loss", 0.3, 0.4))}
+    all_ = comparison.values(Found([], [], None, {}, oracles, of, protocol=PAPER))  # type: ignore[arg-type]
+    rows = {
+        (row.algorithm, row.plan, row.scores): row for row in comparison.rows(all_, {cell: [{}] for cell in of}, PAPER)
+    }
+    assert rows["salun", "vanilla", "exact"].tow.value == pytest.approx(1.0)
+    assert rows["salun", "vanilla", "loss"].tow.value == pytest.approx(0.85)
+    assert {row.protocol for row in rows.values()} == {"paper"}
+    bands = {row.scores: row.evaluation.band.tow.value for row in rows.values() if row.evaluation}
+    assert bands == pytest.approx({"exact": 1.0, "loss": 0.9})
+    pairs = {(row.algorithm, row.plan, row.scores): row.differences for row in comparison.paired(all_, PAPER)}
+    refined = pairs["salun", "rum", "loss"]
+    assert {name: one.value for name, one in refined.items()} == pytest.approx({"nothing": 0.4, "vanilla": 0.1})
+    assert [(row.algorithm, row.scores) for row in comparison.verdicts(all_, PAPER)] == [
+        ("oracle", "exact"), ("salun", "exact"), ("oracle", "loss"), ("salun", "loss"),
+    ]  # fmt: skip
+
+
+# --- plans as data
+
+
+def test_a_plan_as_data_is_a_method(tmp_path: Path) -> None:
+    (tmp_path / "four.toml").write_text("strata = 4\n")
+    (tmp_path / "mine.toml").write_text(
+        'by = "loss"\nsteps = ["nothing", "nothing", {algorithm = "salun", lr = 0.1}]\n'
+    )
+    plans = ["vanilla", "reversed", "entanglement", "class", "published", str(tmp_path / "four.toml")]
+    cells = {cell.key: cell for cell in grid(["cf_k"], [*plans, str(tmp_path / "mine.toml")], ["exact", "loss"])}
+    links = {key: cell.links for key, cell in cells.items()}
+    assert links == {
+        "cf_k-vanilla": 1, "cf_k-reversed-exact": 3, "cf_k-reversed-loss": 3, "cf_k-entanglement": 3, "cf_k-class": 1,
+        "cf_k-four-exact": 4, "cf_k-four-loss": 4, "nothing+fine_tune+salun-published-exact": 3,
+        "nothing+fine_tune+salun-published-loss": 3, "nothing+salun-mine": 3,
+    }  # fmt: skip
+    own = tuned([cells["nothing+salun-mine"]], "digits", "digits")
+    assert [step["algorithm"] for step in own[cells["nothing+salun-mine"]]] == ["nothing", "nothing", "salun"]
+    plan = method(cells["nothing+salun-mine"], own[cells["nothing+salun-mine"]])
+    assert (plan.by, plan.order, plan.steps[2].lr) == ("loss", None, 0.1)
+    four = method(cells["cf_k-four-loss"], [{"k": k} for k in (1, 1, 2, 2)])
+    assert (four.by, four.strata, [one.k for one in four.steps]) == ("loss", 4, [1, 1, 2, 2])
+    assert method(cells["cf_k-class"], [{"lr": 0.1}]).by == "class"
+    assert Cell(**cells["cf_k-four-loss"].to_dict()) == cells["cf_k-four-loss"]
+
+
+def test_the_methods_of_earlier_folders_keep_their_names() -> None:
+    cells = grid(["cf_k"], scores=["exact"])
+    assert [cell.to_dict() for cell in cells] == [
+        {"algorithm": "cf_k", "plan": plan, "scores": scores}
+        for plan, scores in (("vanilla", ""), ("shuffle", ""), ("rum", "exact"))
+    ]
+
+
+def test_each_plan_has_each_score_in_the_protocol_of_the_papers() -> None:
+    cells = grid(["cf_k"], ["vanilla", "class"], ["exact", "loss"], PAPER)
+    assert [cell.key for cell in cells] == [
+        "cf_k-vanilla-exact",
+        "cf_k-vanilla-loss",
+        "cf_k-class-exact",
+        "cf_k-class-loss",
+    ]
+    assert {(cell.forgets(PAPER), cell.forgets(FIXED)) for cell in cells} == {("exact", "exact"), ("loss", "exact")}
+    found = tuned(cells[:2], "digits-compare", "digits")
+    assert found[cells[0]] == found[cells[1]] == preset("digits-compare")["cells"]["cf_k-vanilla"]
+
+
+def test_a_plan_with_another_plans_name_is_refused(tmp_path: Path) -> None:
+    for name in ("rum", "my plan"):
+        (tmp_path / f"{name}.toml").write_text("strata = 4\n")
+        with pytest.raises(
+            ValueError, match="expected a name of letters, digits, _ and -, and none of vanilla, shuffle"
+        ):
+            grid(["cf_k"], [str(tmp_path / f"{name}.toml")])
+
+
 @pytest.mark.parametrize(
     ("accuracies", "reason"),
     [
@@ -118,7 +222,7 @@ def test_a_verdict_names_the_part_that_is_harmed() -> None:
 def test_the_tidy_table_has_a_row_for_each_method_seed_and_metric() -> None:
     oracles = [once(measured(0.5)), once(measured(0.7))]
     of = values({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, oracles)
-    tidy = comparison.tidy(of, STEPS, TINY, {"data": "digits"})
+    tidy = comparison.tidy(of, STEPS, TINY, {"exact": "abc"}, {"data": "digits"})
     (rows,) = {len(column) for column in tidy.values()}
     assert rows == 3 * 2 * (3 * 10 + 2), "methods and oracles x runs x (groups x metrics, and two of time)"
     here = (tidy["algorithm"] == "fine_tune") & (tidy["metric"] == "tow") & (tidy["group"] == "forget")
@@ -127,6 +231,7 @@ def test_the_tidy_table_has_a_row_for_each_method_seed_and_metric() -> None:
     assert tidy["train_seed"][here].tolist() == [TINY.seed_of("original", i) for i in range(2)]
     assert json.loads(tidy["steps"][here][0]) == [{"lr": 0.1}]
     assert set(tidy["data"]) == {"digits"}
+    assert set(tidy["forget_hash"]) == {"abc"}
 
 
 def test_the_page_holds_every_table_with_the_band() -> None:
@@ -137,9 +242,11 @@ def test_the_page_holds_every_table_with_the_band() -> None:
     )  # fmt: skip
     page = drawn.markdown(results)
     assert [line for line in page.splitlines() if line.startswith("#")] == [
-        "# Two methods", "## How close to retraining", "## Each stratum alone", "## Paired by seed",
+        "# Two methods", "## How close to retraining", "## Each stratum alone", "## Does it do what it is made for?",
+        "## Paired by seed",
     ]  # fmt: skip
-    assert page.count("| oracle | against oracle |") == 2
+    assert page.count("| oracle | against oracle | fixed-S |") == 3
+    assert page.count("| oracle | fixed-S |") == 1
     assert Results.from_dict(results.to_dict()) == results
 
 
@@ -192,7 +299,7 @@ def test_validation_tuning_reads_nothing_of_the_test_set(by_validation: Path, mo
     values = []
     for known in (of, other):
         monkeypatch.setattr(objectives, "data_of", lambda _, known=known: known)
-        values.append(OBJECTIVES["validation"].value(folder, 0, model, []))
+        values.append(OBJECTIVES["validation"].value(folder, 0, "exact", model, []))
     assert values[0] == values[1]
     assert values[0] < 0.9, "the original gives away what it was trained on"
 
@@ -256,24 +363,36 @@ def test_a_preset_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_compare_tunes_and_compares_in_one_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
+    (tmp_path / "four.toml").write_text('strata = 4\nsteps = "nothing"\n')
     command = [sys.executable, "-m", "unmemorize", "compare", "--data", "digits", "--noise", "0.05", "--algorithms",
-               "boundary_shrink", "--plans", "rum", "--scores", "holdout_retraining", "--trials", "1",
+               "boundary_shrink", "--plans", f"rum,{tmp_path / 'four.toml'}", "--scores", "exact,holdout_retraining",
+               "--protocol", "paper", "--trials", "1",
                "--models", "10", "--runs", "2", "--attacks", "2", "--size", "30", "--workers", "1",
                "--out", str(out)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "1 methods x 1 trials x 2 runs" in " ".join(done.stderr.split())
+    assert "2 methods x 1 trials x 2 runs" in " ".join(done.stderr.split())
     title = (out / "compare.md").read_text().splitlines()[0]
-    for part in ("n = 1295", "|S| = 30", "T = 10", "11 epochs of convnet", "2 paired seeds", "1 trials a method"):
+    for part in (
+        "n = 1295",
+        "|S| = 30",
+        "T = 10",
+        "11 epochs of convnet",
+        "2 paired seeds",
+        "1 trials a method",
+        "paper",
+    ):
         assert part in title
     table = score_files.read(out / "compare.parquet")
     methods = {
         "-".join(filter(None, key)) for key in zip(*(table[k] for k in ("algorithm", "plan", "scores")), strict=True)
     }
-    assert methods == {
-        "oracle-against oracle", "nothing-vanilla", "boundary_shrink-rum-holdout_retraining",
-        "retrain-vanilla",
-    }  # fmt: skip
+    of_each = ("oracle-against oracle", "nothing-vanilla", "boundary_shrink-rum", "nothing-four", "retrain-vanilla")
+    assert methods == {f"{method}-{score}" for method in of_each for score in ("exact", "holdout_retraining")}
+    assert set(table["protocol"]) == {"paper"}
+    assert len(set(zip(table["scores"], table["forget_hash"], strict=True))) == len(set(table["forget_hash"])) == 2
+    retrained = (table["algorithm"] == "retrain") & (table["metric"] == "tow") & (table["group"] == "forget")
+    assert (table["value"][retrained] > 0.7).all()
     assert set(table["attack"]) == {0, 1}
     tuning = tomllib.loads((out / "preset.toml").read_text())["study"]
     assert (tuning["mode"], tuning["trials"], tuning["seed"]) == ("oracle", 1, 1000)

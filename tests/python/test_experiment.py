@@ -51,10 +51,12 @@ def test_a_preset_is_of_one_study_with_one_budget() -> None:
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(ValueError, match=r"preset: no preset 'mnist'; known are .*digits"):
         preset("mnist")
-    with pytest.raises(ValueError, match="plan: no plan 'rumf'; known are vanilla, shuffle, rum"):
+    with pytest.raises(ValueError, match=r"no plan 'rumf'; known are class, .*vanilla, or name a \.toml"):
         method(experiment.Cell("fine_tune", "rumf"), [{}])
-    with pytest.raises(ValueError, match="plan: no plan 'rumf'; known are vanilla, shuffle, rum"):
+    with pytest.raises(ValueError, match="no plan 'rumf'; known are class, "):
         grid(["salun"], ["rumf"])
+    with pytest.raises(ValueError, match="protocol: no protocol 'any'; known are fixed-S, paper"):
+        Settings(protocol="any")
     with pytest.raises(ValueError, match=r"preset 'digits': has no 'scrub-vanilla'; it has fine_tune-vanilla, "):
         tuned([Cell("scrub")], "digits", "digits")
     with pytest.raises(ValueError, match="steps: expected 1 for plan 'vanilla', got 2"):

@@ -258,13 +258,29 @@ def hostile() -> Results:
     )
 
 
+def test_each_forget_set_has_a_band_of_its_own_and_none_wins_over_another():
+    rows = tuple(
+        replace(row, scores=scores, protocol="paper") for scores in ("exact", "loss") for row in study().comparison[-2:]
+    )
+    results = replace(study(), comparison=rows, paired=(), verdicts=())
+    assert [row.scores for row in results.oracles] == ["exact", "loss"]
+    assert results.band is None
+    assert tables.best_row(results) is None
+    for table in (tables.comparison(results), tables.strata(results)):
+        assert [row[:3] for row in table.rows[:2]] == [
+            ("oracle", "against oracle, exact", "paper"),
+            ("oracle", "against oracle, loss", "paper"),
+        ]
+    assert "highest ToW" not in Page(page.render(results)).text
+
+
 def test_single_oracle_leaves_no_band():
     none = Estimate(float("nan"), float("nan"), float("nan"), 1)
     row = study().comparison[-1]
     band = replace(row.evaluation.band, tow=none, tow_mia=none)
     results = replace(EMPTY, comparison=(replace(row, evaluation=replace(row.evaluation, band=band)),))
     assert results.band is None
-    assert results.band_strata == {}
+    assert results.oracles == ()
     words = Page(page.render(results)).text
     assert "with each other" not in words
     assert "Each stratum alone" in words
@@ -350,7 +366,7 @@ def test_profile_columns_must_match():
 
 def test_csv_keeps_full_precision():
     lines = tables.comparison(study()).csv().splitlines()
-    assert lines[0].startswith("algorithm,plan,ToW,ToW low,ToW high,ToW n,")
+    assert lines[0].startswith("algorithm,plan,protocol,ToW,ToW low,ToW high,ToW n,")
     last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
     tow = study().comparison[-1].tow
     assert (float(last["ToW"]), float(last["ToW low"]), int(last["ToW n"])) == (tow.value, tow.low, tow.n)
@@ -358,9 +374,9 @@ def test_csv_keeps_full_precision():
 
 def test_markdown_and_latex_hold_the_numbers():
     table = tables.comparison(study())
-    assert "| out_of_sample | vanilla | 0.971 [0.964, 0.978] |" in table.markdown()
+    assert "| out_of_sample | vanilla | fixed-S | 0.971 [0.964, 0.978] |" in table.markdown()
     latex = table.latex()
-    assert r"out\_of\_sample & vanilla & 0.971 [0.964, 0.978] &" in latex
+    assert r"out\_of\_sample & vanilla & fixed-S & 0.971 [0.964, 0.978] &" in latex
     assert r"RUM$^F$, exact" in latex
     assert r"24\% [23\%, 25\%]" in latex
     assert latex.isascii()
@@ -382,7 +398,8 @@ def test_terminal_table_fits_80_columns():
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     assert any(re.fullmatch(r"out_of_sample vanilla +0\.971 \[\.964, \.978\] 0\.944 \[.*\] +14%\s*", x) for x in lines)
-    assert len([line for line in lines if line.strip()]) == 2 + 1 + len(study().comparison)
+    assert len([line for line in lines if line.strip()]) == 2 + 1 + len(study().comparison) + 1
+    assert lines[-1].strip() == "protocol fixed-S"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from unmemorize.cli.options import (
     Normalize,
     Out,
     Plans,
+    Protocol,
     Seed,
     ValShare,
     Workers,
@@ -33,7 +34,7 @@ from unmemorize.cli.stages import Stages
 from unmemorize.cli.tune import SEED, tune
 from unmemorize.engine import Crew
 from unmemorize.experiment import Settings, compare, grid, preset, write_preset
-from unmemorize.experiment.methods import WITHOUT_STRATA
+from unmemorize.experiment.methods import FIXED, WITHOUT_STRATA
 from unmemorize.experiment.tuning import space
 from unmemorize.report.compare import markdown
 from unmemorize.results import Results
@@ -46,6 +47,7 @@ def command(
     algorithms: Algorithms = None,
     plans: Plans = "vanilla,shuffle,rum",
     scores: CutBy = "exact,confidence",
+    protocol: Protocol = FIXED,
     tuned_by: Annotated[
         str | None, typer.Option("--preset", help="Tuned hyper-parameters: a preset's name, or a .toml file of tune.")
     ] = None,
@@ -84,10 +86,10 @@ def command(
     cut_by = listed(scores)
     settings = Settings(
         data_name, noise, data_seed, val_share, normalize, recipe, device, seed, models, ratio, runs, unlearnings,
-        attacks, size, cut_by,
+        attacks, size, cut_by, protocol,
     )  # fmt: skip
     chosen = [name for name in (listed(algorithms) if algorithms else ALGORITHMS) if name not in WITHOUT_STRATA]
-    cells = grid(chosen, listed(plans), cut_by)
+    cells = grid(chosen, listed(plans), cut_by, protocol)
     with Crew(workers) as crew, Stages(Console(stderr=True)) as stages:
         if trials is not None:
             for name in chosen:

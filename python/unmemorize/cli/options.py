@@ -57,9 +57,15 @@ ModelName = Annotated[
     ),
 ]
 Algorithms = Annotated[str | None, typer.Option(help="Unlearning algorithms, by comma; default: all of them.")]
-Plans = Annotated[str, typer.Option(help="Any of vanilla, shuffle, rum, by comma.")]
-CutBy = Annotated[
-    str, typer.Option("--scores", help="What cuts the strata of plan rum: exact and names of proxies, by comma.")
+Plans = Annotated[
+    str, typer.Option(help="Plans that ship (vanilla, shuffle, rum, reversed, published, ...) and FILE.toml, by comma.")
+]
+CutBy = Annotated[str, typer.Option("--scores", help="What cuts the strata: exact and names of proxies, by comma.")]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        help="fixed-S: all forget one set, chosen by exact score; paper: each score chooses a set and cuts it."
+    ),
 ]
 Models = Annotated[int, typer.Option(min=4, help="Subset models of the ensemble.")]
 Mode = Annotated[

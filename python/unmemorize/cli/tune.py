@@ -22,6 +22,7 @@ from unmemorize.cli.options import (
     Normalize,
     Out,
     Plans,
+    Protocol,
     Seed,
     ValShare,
     Workers,
@@ -30,6 +31,7 @@ from unmemorize.cli.options import (
 from unmemorize.cli.stages import Stages
 from unmemorize.engine import Crew
 from unmemorize.experiment import Cell, Settings, grid, write_preset
+from unmemorize.experiment.methods import FIXED
 from unmemorize.experiment.objectives import OBJECTIVES
 from unmemorize.experiment.tuning import Tuning
 from unmemorize.report.text import duration
@@ -46,6 +48,7 @@ def command(
     algorithms: Algorithms = None,
     plans: Plans = "vanilla,shuffle,rum",
     scores: CutBy = "exact,confidence",
+    protocol: Protocol = FIXED,
     trials: Annotated[int, typer.Option(min=1, help="Trials for each method.")] = TRIALS,
     runs: Annotated[int, typer.Option(min=2, help="Originals, and oracles, that a trial is judged on.")] = RUNS,
     mode: Mode = "oracle",
@@ -65,10 +68,11 @@ def command(
     Interrupted or killed, the same command goes on; at most the trials in flight are lost.
     """
     cut_by = listed(scores)
-    cells = grid(listed(algorithms) if algorithms else ALGORITHMS, listed(plans), cut_by)
+    cells = grid(listed(algorithms) if algorithms else ALGORITHMS, listed(plans), cut_by, protocol)
     settings = Settings(
-        data_name, noise, seed, val_share, normalize, recipe, device, seed, models, runs=runs, size=size, scores=cut_by
-    )
+        data_name, noise, seed, val_share, normalize, recipe, device, seed, models, runs=runs, size=size, scores=cut_by,
+        protocol=protocol,
+    )  # fmt: skip
     with Crew(workers) as crew, Stages(Console(stderr=True)) as stages:
         study, found = tune(out, settings, cells, trials=trials, mode=mode, crew=crew, stages=stages)
     write_preset(preset, study, found)
@@ -99,6 +103,7 @@ def tune(
         "recipe": settings.recipe,
         "size": settings.size,
         "models": settings.models,
+        "protocol": settings.protocol,
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": manifest.hardware(),
         "command": manifest.command_line(),

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from unmemorize.engine import Executor
 from unmemorize.experiment.comparison import tidy, values
-from unmemorize.experiment.methods import Cell
+from unmemorize.experiment.methods import WITHOUT_STRATA, Cell, grid
 from unmemorize.experiment.pipeline import Begin, Experiment, Found, Progress
 from unmemorize.experiment.presets import preset, tuned
 from unmemorize.experiment.settings import Settings
 from unmemorize.experiment.summary import summarize
 from unmemorize.experiment.tasks import recipe_of
 from unmemorize.results import Results
-
-FLOOR, CEILING = Cell("nothing"), Cell("retrain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ def compare(
         ValueError: the preset does not know a method.
         FileExistsError: the folder holds something else.
     """
-    methods = tuned((FLOOR, *cells, CEILING), preset_name, settings.recipe)  # a slip claims no folder
+    methods = tuned(_framed(cells, settings), preset_name, settings.recipe)  # a slip claims no folder
     study = Experiment(Path(folder), settings, workers=workers, executor=executor, progress=progress)
     found = study.run(methods, begin)
     begin("audit", 1)
@@ -70,8 +68,20 @@ def compare(
     results = summarize(
         study, found, about, versions=dict(versions or {}), command=command, title=_title(study, about["trials"])
     )
-    table = tidy(values(found), found.steps, settings, _provenance(study, results, about))
+    hashes = {name: forget_set.hash for name, forget_set in found.forget_sets.items()}
+    table = tidy(values(found), found.steps, settings, hashes, _provenance(study, results, about))
     return Compared(found, results, table)
+
+
+def _framed(cells: Sequence[Cell], settings: Settings) -> list[Cell]:
+    """Forget set by forget set: its floor, its methods, its ceiling."""
+    floor, ceiling = (grid([name], scores=settings.scores, protocol=settings.protocol) for name in WITHOUT_STRATA)
+    return [
+        cell
+        for at in floor
+        for cell in (*floor, *cells, *ceiling)
+        if cell.forgets(settings.protocol) == at.forgets(settings.protocol)
+    ]
 
 
 def _title(study: Experiment, trials: int) -> str:
@@ -79,15 +89,15 @@ def _title(study: Experiment, trials: int) -> str:
     return (
         f"Unlearning methods on {Path(settings.data).stem}: n = {len(study.data.train)}, |S| = {settings.size}, "
         f"T = {settings.models}, {recipe.epochs} epochs of {recipe.model}, {settings.runs} paired seeds, "
-        f"{trials} trials a method"
+        f"{trials} trials a method, protocol {settings.protocol}"
     )
 
 
 def _provenance(study: Experiment, results: Results, about: Mapping[str, Any]) -> dict[str, Any]:
     """What is the same in every row of the table."""
     recipe = recipe_of(study.settings)
-    own = {"protocol": "fixed-S", "data_hash": study.data.hash, "n_train": len(study.data.train)}
-    own |= {"forget_hash": results.forget_sets[0].hash, "network": recipe.model, "epochs": recipe.epochs}
+    own = {"data_hash": study.data.hash, "n_train": len(study.data.train)}
+    own |= {"network": recipe.model, "epochs": recipe.epochs}
     settings = {key: value for key, value in asdict(study.settings).items() if not isinstance(value, tuple)}
     tuning = {f"tuning_{key}": about[key] for key in ("mode", "trials", "seed") if key in about}
     versions = {f"version_{key}": value for key, value in results.versions.items()}

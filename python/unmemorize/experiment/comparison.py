@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from unmemorize import audit
 from unmemorize.audit import Comparison, Evaluation, Measurement
-from unmemorize.experiment.methods import Cell, Steps
+from unmemorize.experiment.methods import FIXED, FORGET_SET, PAPER, Cell, Steps
 from unmemorize.experiment.pipeline import Found
 from unmemorize.experiment.settings import Settings
 from unmemorize.results import ComparisonRow, PairedRow, VerdictRow
@@ -29,19 +30,25 @@ METRICS = {  # name -> better direction; "" where the best is to be as the oracl
     "share_of_retraining": "↓",
 }
 WHOLE = "forget"
-ORACLE = Cell("oracle", "against oracle")
+ORACLE = "oracle"
+BAND = "against oracle"  # the plan of oracles that are compared with each other
 ON_PAR = 0.02  # of ToW: how far apart two methods that are on par may be
 SURE = 0.01  # of an accuracy: what a verdict calls a difference
 
 
 def values(found: Found) -> dict[Cell, Values]:
-    """What each method reached with each seed; the oracles, each against the others, come first."""
-    oracles = [[Measurement.from_dict(one) for one in run["measurements"]] for run in found.oracles]
-    retrain = float(np.mean([run["seconds"] for run in found.oracles]))
-    others = [oracles[:i] + oracles[i + 1 :] for i in range(len(oracles))]
-    of = {cell: _of(runs, [oracles] * len(runs), retrain) for cell, runs in found.unlearned.items()}
-    if len(oracles) > 1:
-        of = {ORACLE: _of([[run] for run in found.oracles], others, retrain), **of}
+    """What each method reached with each seed; before those of a forget set its oracles, each against the others."""
+    of: dict[Cell, Values] = {}
+    for name, runs in found.oracles.items():
+        oracles = [[Measurement.from_dict(one) for one in run["measurements"]] for run in runs]
+        retrain = float(np.mean([run["seconds"] for run in runs]))
+        if len(oracles) > 1:
+            others = [oracles[:i] + oracles[i + 1 :] for i in range(len(oracles))]
+            band = Cell(ORACLE, BAND, name if found.protocol == PAPER else "")
+            of[band] = _of([[run] for run in runs], others, retrain)
+        for cell, done in found.unlearned.items():
+            if cell.forgets(found.protocol) == name:
+                of[cell] = _of(done, [oracles] * len(done), retrain)
     return of
 
 
@@ -81,7 +88,11 @@ def _judge(own: Measurement, oracles: Sequence[Measurement]) -> dict[tuple[str, 
 
 
 def tidy(
-    of: Mapping[Cell, Values], steps: Mapping[Cell, Steps], settings: Settings, about: Mapping[str, Any]
+    of: Mapping[Cell, Values],
+    steps: Mapping[Cell, Steps],
+    settings: Settings,
+    forget_hashes: Mapping[str, str],
+    about: Mapping[str, Any],
 ) -> dict[str, NDArray[Any]]:
     """One row for each method, seed, group and metric: what it is, its value, its seeds, and where it comes from.
 
@@ -89,31 +100,34 @@ def tidy(
         of: what `values` gives.
         steps: hyper-parameters of each method.
         settings: the experiment's.
+        forget_hashes: of the manifests, by name.
         about: what is the same in every row, such as versions.
     """
     rows = [
         (
             *(cell.algorithm, cell.plan, cell.scores, group, metric, METRICS[metric], float(value)),
-            *(run, again, attack, settings.seed_of("oracle" if cell is ORACLE else "original", run)),
-            json.dumps(steps.get(cell, [])),
+            *(run, again, attack, settings.seed_of(ORACLE if cell.algorithm == ORACLE else "original", run)),
+            *(json.dumps(steps.get(cell, [])), forget_hashes[cell.forgets(settings.protocol)]),
         )
         for cell, own in of.items()
         for (group, metric), seeds in own.items()
         for (run, again, attack), value in np.ndenumerate(seeds)
     ]
     names = ("algorithm", "plan", "scores", "group", "metric", "better", "value", "run", "unlearning", "attack")
-    columns = dict(zip((*names, "train_seed", "steps"), map(np.array, zip(*rows, strict=True)), strict=True))
+    columns = dict(
+        zip((*names, "train_seed", "steps", "forget_hash"), map(np.array, zip(*rows, strict=True)), strict=True)
+    )
     return columns | {name: np.full(len(rows), value) for name, value in about.items()}
 
 
-def rows(of: Mapping[Cell, Values], steps: Mapping[Cell, Steps]) -> tuple[ComparisonRow, ...]:
+def rows(of: Mapping[Cell, Values], steps: Mapping[Cell, Steps], protocol: str = FIXED) -> tuple[ComparisonRow, ...]:
     """Means over the training seeds with 95% intervals; other seeds are averaged before."""
     return tuple(
         ComparisonRow(
-            cell.algorithm, cell.plan, cell.scores, evaluation(own, of.get(ORACLE)), _mean(own[WHOLE, "seconds"]),
-            _mean(own[WHOLE, "share_of_retraining"]), {"steps": steps[cell]},
+            cell.algorithm, cell.plan, cell.scores, evaluation(own, of.get(cell.beside(ORACLE, BAND, protocol))),
+            _mean(own[WHOLE, "seconds"]), _mean(own[WHOLE, "share_of_retraining"]), {"steps": steps[cell]}, protocol,
         )
-        for cell, own in of.items() if cell != ORACLE
+        for cell, own in of.items() if cell.algorithm != ORACLE
     )  # fmt: skip
 
 
@@ -138,26 +152,29 @@ def _mean(seeds: Seeds, level: float = 0.95) -> Estimate:
     return t_interval(seeds.mean((1, 2)), level)
 
 
-def paired(of: Mapping[Cell, Values]) -> tuple[PairedRow, ...]:
-    """ToW of each method minus that of another with the same seeds: of `nothing`, and of other plans of its own."""
+def paired(of: Mapping[Cell, Values], protocol: str = FIXED) -> tuple[PairedRow, ...]:
+    """ToW of each method minus that of another on the same examples with the same seeds: of `nothing`, and of its own.
+
+    The oracles are in it too: what retraining itself gains.
+    """
     return tuple(
-        PairedRow(cell.algorithm, cell.plan, cell.scores, *_differences(cell, of))
+        PairedRow(cell.algorithm, cell.plan, cell.scores, *_differences(cell, of, protocol), protocol)
         for cell in of
-        if cell not in (ORACLE, Cell("nothing"))
+        if cell.algorithm != "nothing"
     )
 
 
-def _differences(cell: Cell, of: Mapping[Cell, Values]) -> tuple[dict[str, Estimate], bool | None]:
+def _differences(cell: Cell, of: Mapping[Cell, Values], protocol: str) -> tuple[dict[str, Estimate], bool | None]:
     own = of[cell][WHOLE, "tow"]
     others = {
-        "nothing": Cell("nothing"),
-        "vanilla": Cell(cell.algorithm),
-        "shuffle": Cell(cell.algorithm, "shuffle"),
-        "exact": Cell(cell.algorithm, "rum", "exact"),
+        "nothing": cell.beside("nothing", "vanilla", protocol),
+        "vanilla": cell.beside(cell.algorithm, "vanilla", protocol),
     }
+    if cell.plan not in ("vanilla", "shuffle"):
+        others["shuffle"] = cell.beside(cell.algorithm, "shuffle", protocol)
+        if protocol == FIXED:
+            others["exact"] = replace(cell, scores=FORGET_SET)
     known = {name: of[other][WHOLE, "tow"] for name, other in others.items() if other in of and other != cell}
-    if cell.plan != "rum":
-        known = {name: tow for name, tow in known.items() if name in ("nothing", "vanilla")}
     differences = {name: _mean(own - tow) for name, tow in known.items()}
     if "exact" not in known:
         return differences, None
@@ -165,24 +182,26 @@ def _differences(cell: Cell, of: Mapping[Cell, Values]) -> tuple[dict[str, Estim
     return differences, bool(narrow.low >= -ON_PAR and narrow.high <= ON_PAR)
 
 
-def verdicts(of: Mapping[Cell, Values]) -> tuple[VerdictRow, ...]:
-    """Of each algorithm, applied once to the whole set: does it forget, towards the oracles, where it matters most?"""
-    nothing = of.get(Cell("nothing"))
-    if nothing is None:
-        return ()
-    return tuple(_verdict(cell, own, nothing) for cell, own in of.items() if _judged(cell))
+def verdicts(of: Mapping[Cell, Values], protocol: str = FIXED) -> tuple[VerdictRow, ...]:
+    """Of each algorithm, applied once to the whole set: does it forget, towards the oracles, where it matters most?
+
+    The oracles, each against the others, say how far that can go.
+    """
+    return tuple(
+        _verdict(cell, own, of[floor], protocol)
+        for cell, own in of.items()
+        if cell.plan in ("vanilla", BAND) and cell.algorithm != "nothing"
+        if (floor := cell.beside("nothing", "vanilla", protocol)) in of
+    )
 
 
-def _judged(cell: Cell) -> bool:
-    return cell.plan == "vanilla" and cell.algorithm != "nothing"
-
-
-def _verdict(cell: Cell, own: Values, nothing: Values) -> VerdictRow:
+def _verdict(cell: Cell, own: Values, nothing: Values, protocol: str) -> VerdictRow:
     high = [group for group, metric in own if metric == "tow"][-1]  # strata come lowest first
     change = _mean(own[WHOLE, "forget"] - nothing[WHOLE, "forget"])
     nearer = _mean(own[WHOLE, "1-|Δ forget|"] - nothing[WHOLE, "1-|Δ forget|"])
     gain = _mean(own[high, "tow"] - nothing[high, "tow"])
-    return VerdictRow(cell.algorithm, change, nearer, gain, _reason(own, nothing, change, nearer, gain))
+    reason = _reason(own, nothing, change, nearer, gain)
+    return VerdictRow(cell.algorithm, change, nearer, gain, reason, cell.scores, protocol)
 
 
 def _reason(own: Values, nothing: Values, change: Estimate, nearer: Estimate, gain: Estimate) -> str:

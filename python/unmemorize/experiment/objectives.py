@@ -15,7 +15,7 @@ from unmemorize import audit
 from unmemorize.audit import Measurement
 from unmemorize.data import Examples
 from unmemorize.experiment.settings import load_settings
-from unmemorize.experiment.tasks import FORGET_SET, context, data_of, forget_set_of, original_model
+from unmemorize.experiment.tasks import context, data_of, forget_set_of, original_model
 from unmemorize.train import Context
 
 Oracles = list[dict[str, Any]]  # measurements
@@ -23,13 +23,13 @@ Oracles = list[dict[str, Any]]  # measurements
 
 @dataclass(frozen=True)
 class Objective:
-    """A mode: what it maximises in words, and the value of an unlearned model (folder, index, model, oracles)."""
+    """A mode: what it maximises in words, and the value of a model (folder, index, forget set, model, oracles)."""
 
     words: str
-    value: Callable[[str, int, nn.Module, Oracles], float]
+    value: Callable[[str, int, str, nn.Module, Oracles], float]
 
 
-def against_oracles(folder: str, index: int, model: nn.Module, oracles: Oracles) -> float:
+def against_oracles(folder: str, index: int, forget_set: str, model: nn.Module, oracles: Oracles) -> float:
     """Mean of ToW and ToW-MIA.
 
     Tuned for ToW alone, a method may match the accuracies of retraining with confidences that give the forgotten
@@ -37,13 +37,13 @@ def against_oracles(folder: str, index: int, model: nn.Module, oracles: Oracles)
     """
     settings = load_settings(folder)
     measured = audit.measure(
-        model, data_of(settings), forget_set_of(folder, FORGET_SET), context(settings, "tune", index)
+        model, data_of(settings), forget_set_of(folder, forget_set), context(settings, "tune", index)
     )
     found = audit.compare([measured], [Measurement.from_dict(oracle) for oracle in oracles])
     return (found.tow.value + found.tow_mia.value) / 2
 
 
-def on_validation(folder: str, index: int, model: nn.Module, oracles: Oracles) -> float:
+def on_validation(folder: str, index: int, forget_set: str, model: nn.Module, oracles: Oracles) -> float:
     """``(1 - drop on R) (1 - drop on validation) (1 - |2 AUC - 1|)``.
 
     The drops are of accuracy, from the original's, at least 0. AUC is that of telling the forget set from validation
@@ -51,7 +51,7 @@ def on_validation(folder: str, index: int, model: nn.Module, oracles: Oracles) -
     spot: where the forget set is harder than the validation set, a retrained model does not look so either.
     """
     settings = load_settings(folder)
-    of, forget = data_of(settings), forget_set_of(folder, FORGET_SET)
+    of, forget = data_of(settings), forget_set_of(folder, forget_set)
     ctx = context(settings, "tune", index)
     parts = (of.train.without(forget.ids), of.val)
     before = original_model(folder, index).to(ctx.device)

@@ -1,7 +1,7 @@
 """The stages of an experiment, in the order of the street; each reads what the one before wrote to the folder."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from unmemorize.engine.plan import Plan, stack_for
 from unmemorize.engine.training import train_ensemble
 from unmemorize.ensemble import Ensemble
 from unmemorize.events import PROXIES, LearningEvents
-from unmemorize.experiment.methods import Cell, Steps
+from unmemorize.experiment.methods import FIXED, FORGET_SET, PAPER, Cell, Steps
 from unmemorize.experiment.settings import Settings
-from unmemorize.experiment.tasks import FORGET_SET, OF_MODEL, data_of, proxy_file, recipe_of
+from unmemorize.experiment.tasks import OF_MODEL, data_of, proxy_file, recipe_of
 from unmemorize.forget_set import ForgetSet
 from unmemorize.stats import Estimate
 
@@ -50,9 +50,10 @@ class Found:
     references: list[dict[str, Any]]
     scores: Scores
     forget_sets: dict[str, ForgetSet]  # the first is the one that every method forgets
-    oracles: list[dict[str, Any]]
+    oracles: dict[str, list[dict[str, Any]]]  # by the forget set that they were retrained without
     unlearned: dict[Cell, list[list[dict[str, Any]]]] = field(default_factory=dict)  # by original, by unlearning seed
     steps: dict[Cell, Steps] = field(default_factory=dict)  # the hyper-parameters used
+    protocol: str = FIXED
 
 
 class Experiment:
@@ -98,6 +99,11 @@ class Experiment:
         """The store of subset models."""
         return Ensemble.open(self.folder / "ensemble")
 
+    @property
+    def forgotten(self) -> tuple[str, ...]:
+        """Names of the forget sets that methods and oracles forget: one for all, or one for each score."""
+        return self.settings.scores if self.settings.protocol == PAPER else (FORGET_SET,)
+
     def run(self, methods: Mapping[Cell, Steps], begin: Begin = lambda stage, tasks: None) -> Found:
         """Every stage in turn; `begin` is called as (stage, number of tasks) before each."""
         found = self.prepare(begin)
@@ -115,9 +121,11 @@ class Experiment:
         scores = self.score()
         forget_sets = self.choose_forget_sets(scores)
         if not oracles:
-            return Found(originals, references, scores, forget_sets, [])
-        begin("retrain oracles", runs)
-        return Found(originals, references, scores, forget_sets, self.train_oracles())
+            return Found(originals, references, scores, forget_sets, {}, protocol=self.settings.protocol)
+        begin("retrain oracles", runs * len(self.forgotten))
+        return Found(
+            originals, references, scores, forget_sets, self.train_oracles(), protocol=self.settings.protocol
+        )  # fmt: skip
 
     def train_originals(self) -> list[dict[str, Any]]:
         """Train the models that are to forget, learning events recorded.
@@ -190,15 +198,24 @@ class Experiment:
             forget_set.save(home / f"{name}.json")
         return sets
 
-    def train_oracles(self) -> list[dict[str, Any]]:
-        """Retrain from scratch without the forget set."""
-        return self._run("oracle", [("oracle", {}, i) for i in range(self.settings.runs)])
+    def train_oracles(self) -> dict[str, list[dict[str, Any]]]:
+        """Retrain from scratch without the forget set; under protocol "paper", without each of them."""
+        found = {}
+        for name in self.forgotten:
+            stage, extra = ("oracle", {}) if name == FORGET_SET else (f"oracle-{name}", {"forget_set": name})
+            found[name] = self._run(stage, [("oracle", extra, i) for i in range(self.settings.runs)])
+        return found
 
     def unlearn(self, methods: Mapping[Cell, Steps]) -> dict[Cell, list[list[dict[str, Any]]]]:
         """Apply every method to every original, once for each unlearning seed."""
         runs, times = self.settings.runs, self.settings.unlearnings
         work = [
-            (f"unlearn-{cell.key}" + (f"-{again}" if again else ""), {"cell": asdict(cell), "steps": tables}, again, i)
+            (
+                f"unlearn-{cell.key}" + (f"-{again}" if again else ""),
+                {"cell": cell.to_dict(), "steps": tables},
+                again,
+                i,
+            )
             for cell, tables in methods.items()
             for i in range(runs)
             for again in range(times)

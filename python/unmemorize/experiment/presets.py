@@ -45,7 +45,7 @@ def preset(name: str | Path) -> dict[str, Any]:
 
 
 def tuned(cells: Iterable[Cell], preset_name: str | Path, recipe: str) -> dict[Cell, Steps]:
-    """The steps of each method from a preset; the floor and the ceiling have none to tune.
+    """The steps of each method from a preset; the floor, the ceiling and plans with steps of their own need none there.
 
     Raises:
         ValueError: the preset does not know one of `cells`.
@@ -54,7 +54,8 @@ def tuned(cells: Iterable[Cell], preset_name: str | Path, recipe: str) -> dict[C
     fixed: dict[str, Steps] = {"nothing": [{}], "retrain": [{"recipe": recipe}]}
     found = {}
     for cell in cells:
-        steps = fixed.get(cell.algorithm) or known.get(cell.key)
+        whole = Cell(cell.algorithm, cell.plan).key  # of a plan by no score there may be one entry for all forget sets
+        steps = fixed.get(cell.algorithm) or cell.rules.get("steps") or known.get(cell.key) or known.get(whole)
         if steps is None:
             raise ValueError(f"preset {str(preset_name)!r}: has no {cell.key!r}; it has {', '.join(known)}")
         found[cell] = steps

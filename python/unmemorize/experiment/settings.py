@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from unmemorize._files import UNFINISHED, write_durably
 from unmemorize.errors import StoreError
+from unmemorize.experiment.methods import FIXED, PROTOCOLS
 from unmemorize.train import derive_seed, resolve
 
 
@@ -30,9 +31,12 @@ class Settings:
     attacks: int = 1  # evaluation seeds, of each unlearned model and each oracle
     size: int = 135  # examples to forget
     scores: tuple[str, ...] = ("exact", "confidence")  # what strata may be cut by
+    protocol: str = FIXED  # one of PROTOCOLS: the exact score chooses what all methods forget, or each score does
 
     def __post_init__(self) -> None:
         resolve(self.recipe)
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"protocol: no protocol {self.protocol!r}; known are {', '.join(PROTOCOLS)}")
         if not 0.0 < self.ratio < 1.0:
             raise ValueError(f"ratio: expected a share above 0 and below 1, got {self.ratio}")
         for name, least in (("models", 4), ("runs", 1), ("unlearnings", 1), ("attacks", 1), ("size", 3)):

@@ -8,6 +8,7 @@ import numpy as np
 from unmemorize import partition, stats
 from unmemorize.data import Data
 from unmemorize.experiment import comparison
+from unmemorize.experiment.methods import FIXED, PAPER
 from unmemorize.experiment.pipeline import Experiment, Found, Scores
 from unmemorize.experiment.settings import Settings
 from unmemorize.experiment.tasks import recipe_of
@@ -27,6 +28,13 @@ from unmemorize.results import (
 from unmemorize.stats import Estimate
 
 SAMPLES = 12  # images shown of each stratum
+PROTOCOL = {
+    FIXED: "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by a proxy; every "
+    "method is judged on the strata of the exact score.",
+    PAPER: "Protocol paper: each score chooses a forget set of its own and cuts it, and a method is judged on its "
+    "strata, against oracles that were retrained without it. Methods of different scores forget different examples: "
+    "compare within one score only.",
+}
 
 
 def summarize(
@@ -61,9 +69,9 @@ def summarize(
         profile=_profile(of, found.scores, exact),
         proxies=_proxies(study, found),
         forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
-        comparison=comparison.rows(values, found.steps),
-        paired=comparison.paired(values),
-        verdicts=comparison.verdicts(values),
+        comparison=comparison.rows(values, found.steps, settings.protocol),
+        paired=comparison.paired(values, settings.protocol),
+        verdicts=comparison.verdicts(values, settings.protocol),
         notes=_notes(study.settings, tuning),
     )
 
@@ -161,8 +169,7 @@ def _notes(settings: Settings, tuning: Mapping[str, Any]) -> tuple[str, ...]:
         where = f"on another data set, {tuning['data']}"
     nested = f", {again} unlearning and {attacks} evaluation seeds of each averaged" if again * attacks > 1 else ""
     return (
-        "Protocol fixed-S: one forget set, chosen by exact score. A plan may cut its strata by a proxy; every method "
-        "is judged on the strata of the exact score.",
+        PROTOCOL[settings.protocol],
         f"Runs: the {runs} runs of a method differ in the original and in the unlearning{nested}; the attack on each "
         "meets the same members. Differences are paired by run.",
         f"Hyper-parameters: {tuning['objective']}, {tuning['trials']} trials for each method on {tuning['runs']} runs "

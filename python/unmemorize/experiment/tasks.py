@@ -19,13 +19,11 @@ from unmemorize.data import Data, Examples
 from unmemorize.engine.references import load
 from unmemorize.ensemble import Ensemble
 from unmemorize.events import LearningEvents
-from unmemorize.experiment.methods import Cell, Steps, method
+from unmemorize.experiment.methods import FIXED, FORGET_SET, Cell, Steps, method
 from unmemorize.experiment.settings import Settings, load_settings
 from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context, Recipe
 from unmemorize.unlearn import Unlearned
-
-FORGET_SET = "exact"  # the one set that every method and oracle forgets
 
 OF_MODEL: dict[str, Callable[..., NDArray[np.float64]]] = {
     "confidence_now": proxies.confidence_now,
@@ -104,36 +102,45 @@ def proxy_file(folder: str | Path, name: str, index: int) -> Path:
     return Path(folder) / "original" / f"{name}-{index}.npz"
 
 
-def oracle(folder: str, index: int) -> dict[str, Any]:
+def oracle(folder: str, index: int, forget_set: str = FORGET_SET) -> dict[str, Any]:
     """Retrain from scratch on the retain set and measure it."""
     settings = load_settings(folder)
     of = data_of(settings)
-    forget_set = forget_set_of(folder, FORGET_SET)
-    retain = of.train.without(forget_set.ids)
+    forgotten = forget_set_of(folder, forget_set)
+    retain = of.train.without(forgotten.ids)
     model, seconds = _fit(settings, of, retain, settings.seed_of("oracle", index))
-    return {"seconds": seconds, "measurements": _measured(settings, of, model, forget_set, index)}
+    return {"seconds": seconds, "measurements": _measured(settings, of, model, forgotten, index)}
 
 
 def unlearned(folder: str, index: int, cell: dict[str, str], steps: Steps, again: int) -> dict[str, Any]:
     """Unlearn with one method from the original of the same index, the `again`-th time, and measure the result."""
-    settings = load_settings(folder)
-    done = unlearn_once(folder, index, Cell(**cell), steps, again)
+    settings, which = load_settings(folder), Cell(**cell)
+    done = unlearn_once(folder, index, which, steps, again)
     # Every method is judged on the same strata, whichever cut it used itself.
-    measured = _measured(settings, data_of(settings), done.model, forget_set_of(folder, FORGET_SET), index)
+    judged = forget_set_of(folder, which.forgets(settings.protocol))
+    measured = _measured(settings, data_of(settings), done.model, judged, index)
     return {"seconds": done.seconds, "measurements": measured, "history": done.history}
 
 
 def unlearn_once(folder: str, index: int, cell: Cell, steps: Steps, again: int = 0) -> Unlearned:
     """The model that one method makes of the original `index`; `again` tells unlearning seeds apart."""
     settings = load_settings(folder)
-    store = Ensemble.open(Path(folder) / "ensemble") if cell.algorithm == "out_of_sample" else None
     time = f"/{again}" if again else ""
-    algorithm = method(cell, steps, ensemble=store, seed=settings.seed_of(f"shuffle{time}", index))
+    plan = method(
+        cell, steps, ensemble=Ensemble.open(Path(folder) / "ensemble"), seed=settings.seed_of(f"shuffle{time}", index),
+        scores=_scores(folder) if cell.content else None,
+    )  # fmt: skip
     warm_up(settings)
-    by_proxy = cell.scores not in ("", FORGET_SET)
-    refined = forget_set_of(folder, f"{FORGET_SET}-by-{cell.scores}" if by_proxy else FORGET_SET)
+    by_proxy = settings.protocol == FIXED and cell.scores not in ("", FORGET_SET)
+    refined = f"{FORGET_SET}-by-{cell.scores}" if by_proxy else cell.forgets(settings.protocol)
     ctx = context(settings, f"unlearn/{cell.key}{time}", index)
-    return unlearn.run(algorithm, original_model(folder, index), data_of(settings), refined, ctx)
+    return unlearn.run(plan, original_model(folder, index), data_of(settings), forget_set_of(folder, refined), ctx)
+
+
+def _scores(folder: str) -> dict[str, NDArray[Any]]:
+    """What scores.csv holds of each training example, memorization as the exact score."""
+    known = score_files.read(Path(folder) / "scores.csv")
+    return {**known, FORGET_SET: known["memorization"]}
 
 
 def _measured(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Space = Mapping[str, tuple[str, float, float]]  # name -> (kind, low, high); kinds: log, linear, int
 
 WIDER = 5.0  # than the published ranges, at both ends, for smaller networks and sets
-STRATA = 3  # of a chain
 STARTUP = 4  # trials before the sampler learns from them
 SHARED = 8  # trials of a chain before its strata may differ
 BEST = 25  # per cent of the complete trials that one must be among after each run, or it is pruned
@@ -37,7 +36,7 @@ class Tuning:
     Args:
         folder: where everything is written; a search that was interrupted or killed loses the trial in flight at most.
         settings: as of an experiment; a trial is judged on its `runs`.
-        cells: the methods; those without hyper-parameters are left out.
+        cells: the methods; those without hyper-parameters, or with a plan that names them, are left out.
         trials: for each method.
         mode: one of OBJECTIVES: by which a trial is judged.
         workers: as of an experiment; so too `executor` and `progress`.
@@ -62,7 +61,7 @@ class Tuning:
     ) -> None:
         if mode not in OBJECTIVES:
             raise ValueError(f"mode: no mode {mode!r}; known are {', '.join(OBJECTIVES)}")
-        self.cells = [cell for cell in cells if cell.algorithm not in WITHOUT_STRATA]
+        self.cells = [cell for cell in cells if cell.algorithm not in WITHOUT_STRATA and "steps" not in cell.rules]
         self.spaces = {cell.algorithm: space(cell.algorithm) for cell in self.cells}
         self.mode, self.trials = mode, trials
         self._study = Experiment(folder, settings, workers=workers, executor=executor, progress=progress)
@@ -80,17 +79,18 @@ class Tuning:
         return self._search(self.trials)
 
     def _search(self, trials: int) -> dict[str, dict[str, Any]]:
-        oracles = [run["measurements"][0] for run in self._study.train_oracles()] if self.mode == "oracle" else []
+        retrained = self._study.train_oracles() if self.mode == "oracle" else {}
+        oracles = {name: [run["measurements"][0] for run in runs] for name, runs in retrained.items()}
         tasks = [
             Task(
                 f"tune-{self.mode}-{trials}-{cell.key}",
                 "unmemorize.experiment.tuning:search",
                 {
-                    "cell": asdict(cell),
+                    "cell": cell.to_dict(),
                     "trials": trials,
                     "mode": self.mode,
                     "space": {name: list(of) for name, of in self.spaces[cell.algorithm].items()},
-                    "oracles": oracles,
+                    "oracles": oracles.get(cell.forgets(self._study.settings.protocol), []),
                 },
             )
             for cell in self.cells
@@ -133,9 +133,8 @@ def search(
     Raises:
         RuntimeError: no trial ended well.
     """
-    which = Cell(**cell)
-    strata = 1 if which.plan == "vanilla" else STRATA
-    value, runs = OBJECTIVES[mode].value, load_settings(folder).runs
+    which, settings = Cell(**cell), load_settings(folder)
+    strata, runs, forget_set = which.links, settings.runs, which.forgets(settings.protocol)
 
     def objective(trial: "Trial") -> float:
         steps = [{name: _suggest(trial, f"{k}.{name}", *of) for name, of in space.items()} for k in range(strata)]
@@ -143,7 +142,8 @@ def search(
         values: list[float] = []
         for index in range(runs):
             try:
-                values.append(value(folder, index, unlearn_once(folder, index, which, steps).model, oracles))
+                model = unlearn_once(folder, index, which, steps).model
+                values.append(OBJECTIVES[mode].value(folder, index, forget_set, model, oracles))
             except DivergedError as error:
                 raise optuna.TrialPruned from error
             trial.report(float(np.mean(values)), index)

@@ -4,7 +4,7 @@ from unmemorize.report import tables, text
 from unmemorize.report.tables import METHOD, Cell, Column, Table
 from unmemorize.results import Results
 
-AGAINST = {"nothing": "nothing", "vanilla": "vanilla", "shuffle": "shuffle", "exact": "RUM^F, exact"}
+AGAINST = {"nothing": "nothing", "vanilla": "vanilla", "shuffle": "shuffle", "exact": "by exact"}
 
 
 def paired(results: Results) -> Table:
@@ -15,17 +15,24 @@ def paired(results: Results) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in results.paired:
         last = ({None: text.ABSENT, True: "yes", False: "not shown"}[row.on_par],) if "exact" in known else ()
-        rows.append((row.algorithm, text.plan_name(row), *(row.differences.get(name) for name in known), *last))
+        rows.append((*tables.method(row), *(row.differences.get(name) for name in known), *last))
     return Table(tuple(columns), tuple(rows), tables.starts(rows))
 
 
 def verdicts(results: Results) -> Table:
     """Of every algorithm: does it forget, towards retraining, and gain where most is memorized?"""
-    columns = [Column("algorithm", unit="name"), Column("accuracy on S − nothing", "↓")]
+    columns = [
+        Column("algorithm", unit="name"),
+        Column("protocol", unit="name"),
+        Column("accuracy on S − nothing", "↓"),
+    ]
     columns += [Column("1−Δ S − nothing", "↑"), Column("ToW, highest stratum − nothing", "↑")]
     columns += [Column("as documented", unit="name")]
     rows = tuple(
-        (row.algorithm, row.change, row.nearer, row.gain, f"no: {row.reason}" if row.reason else "yes")
+        (
+            *(", ".join(filter(None, (row.algorithm, row.scores))), row.protocol or text.ABSENT),
+            *(row.change, row.nearer, row.gain, f"no: {row.reason}" if row.reason else "yes"),
+        )
         for row in results.verdicts
     )
     return Table(tuple(columns), rows)

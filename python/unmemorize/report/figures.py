@@ -16,6 +16,7 @@ from unmemorize.results import ComparisonRow, ProxyRow, Results
 from unmemorize.stats import Estimate
 
 MARKER = {"vanilla": "o", "shuffle": "s", "rum": "D"}
+OTHER = "^"  # of a plan that is none of these
 
 
 def colours(rows: Sequence[ComparisonRow]) -> dict[str, str]:
@@ -33,7 +34,7 @@ def _dots(rows: Sequence[ComparisonRow], measure: Callable[[ComparisonRow], Esti
             estimate=measure(row),
             group=row.algorithm if row.algorithm in several else "",
             colour=palette[row.algorithm],
-            marker=MARKER.get(row.plan, "o"),
+            marker=MARKER.get(row.plan, OTHER),
             filled=row.scores in ("", "exact"),
         )
         for row in rows
@@ -42,7 +43,8 @@ def _dots(rows: Sequence[ComparisonRow], measure: Callable[[ComparisonRow], Esti
 
 def comparison(results: Results) -> list[Markup]:
     """ToW and, where it was measured, ToW-MIA of every method beside the oracles' own."""
-    rows, band = results.comparison, results.band
+    band = results.band
+    rows = results.comparison if band else (*results.oracles, *results.comparison)
     both: list[tuple[str, str, Callable[[ComparisonRow], Estimate], Estimate | None]] = [
         ("tow", "ToW ↑", lambda row: row.tow, band.tow if band else None),
         ("tow-mia", "ToW-MIA ↑", lambda row: row.tow_mia, band.tow_mia if band else None),
@@ -115,7 +117,7 @@ def _priced(axes: Any, row: ComparisonRow, colour: str) -> None:
     if math.isfinite(tow.low):
         axes.plot([share, share], [tow.low, tow.high], color=colour, linewidth=1.4, alpha=0.6)
     face = colour if row.scores in ("", "exact") else COLOUR["surface"]
-    marker = MARKER.get(row.plan, "o")
+    marker = MARKER.get(row.plan, OTHER)
     axes.plot([share], [tow.value], marker, color=colour, markerfacecolor=face, markersize=7, markeredgewidth=1.6)
 
 
@@ -143,7 +145,7 @@ def _legend(figure: Any, rows: Sequence[ComparisonRow], palette: dict[str, str])
         style: dict[str, Any] = {
             "color": COLOUR["ink"],
             "markerfacecolor": face,
-            "marker": MARKER.get(plan, "o"),
+            "marker": MARKER.get(plan, OTHER),
             "linestyle": "",
         }
         handles.append(Line2D([], [], label=fit(name), **style))

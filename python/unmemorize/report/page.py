@@ -58,11 +58,11 @@ def shown(results: Results) -> dict[str, Any]:
     rows = {row.name: row for row in results.proxies}
     return {
         "best": best,
-        "best_index": results.comparison.index(best) + (results.band is not None) if best else None,
+        "best_index": results.comparison.index(best) + len(results.oracles) if best else None,
         "verdict": verdict(results),
         "key_numbers": key_numbers(results),
         "runs": max((row.tow.n for row in results.comparison), default=0),
-        "oracles": results.band.tow.n if results.band else 0,
+        "oracles": max((row.tow.n for row in results.oracles), default=0),
         "comparison_figures": figures.comparison(results) if results.comparison else [],
         "price_figure": figures.price(results),
         "histogram": profile_plot.histogram(profile) if profile else None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from unmemorize.audit import Comparison
 from unmemorize.report import text
-from unmemorize.results import ComparisonRow, ForgetSetSummary, Results
+from unmemorize.results import ComparisonRow, ForgetSetSummary, PairedRow, Results
 from unmemorize.stats import Estimate
 
 Cell = str | float | Estimate | None
@@ -37,7 +37,7 @@ class Column:
         return f"{self.name} {self.better}".strip()
 
 
-METHOD = (Column("algorithm", unit="name"), Column("plan", unit="detail"))
+METHOD = (Column("algorithm", unit="name"), Column("plan", unit="detail"), Column("protocol", unit="name"))
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,13 @@ def bounds(cell: Cell, column: Column) -> tuple[str, str]:
 
 def comparison(results: Results) -> Table:
     """Every method beside the oracles: ToW and ToW-MIA with their factors, and the run time."""
-    columns = [
-        Column("algorithm", unit="name"),
-        Column("plan", unit="detail"),
-        Column("ToW", "↑"),
-        Column("ToW-MIA", "↑"),
-    ]
+    columns = [*METHOD, Column("ToW", "↑"), Column("ToW-MIA", "↑")]
     columns += [Column(f"1−Δ {name}", "↑") for name in FACTORS.values()]
     columns += [Column("run time", "↓", "seconds"), Column("share of retraining", "↓", "share")]
     rows: list[tuple[Cell, ...]] = []
-    if results.band is not None:
-        rows.append(("oracle", "against oracle", *_judged(results.band), None, None))
-    for row in results.comparison:
+    for row in (*results.oracles, *results.comparison):
         judged = _judged(row.evaluation.whole if row.evaluation else None)
-        rows.append((row.algorithm, text.plan_name(row), *judged, row.seconds, row.retrain_share))
+        rows.append((*method(row), *judged, row.seconds, row.retrain_share))
     return Table(tuple(columns), tuple(rows), starts(rows))
 
 
@@ -125,11 +118,9 @@ def strata(results: Results) -> Table:
     columns = [*METHOD]
     columns += [Column(f"{metric}, {name}", "↑") for metric in ("ToW", "ToW-MIA") for name in names]
     rows: list[tuple[Cell, ...]] = []
-    if results.band is not None:
-        rows.append(("oracle", "against oracle", *_by_stratum(results.band_strata, names)))
-    for row in results.comparison:
+    for row in (*results.oracles, *results.comparison):
         known = row.evaluation.strata if row.evaluation else {}
-        rows.append((row.algorithm, text.plan_name(row), *_by_stratum(known, names)))
+        rows.append((*method(row), *_by_stratum(known, names)))
     return Table(tuple(columns), tuple(rows), starts(rows))
 
 
@@ -185,8 +176,15 @@ def history(results: Results) -> Table:
     return Table(tuple(columns), tuple(rows))
 
 
+def method(row: ComparisonRow | PairedRow) -> tuple[str, str, str]:
+    """The cells under METHOD."""
+    return row.algorithm, text.plan_name(row), row.protocol or text.ABSENT
+
+
 def best_row(results: Results) -> ComparisonRow | None:
-    """The row with the highest ToW; retraining itself does not compete."""
+    """The row with the highest ToW; retraining itself does not compete, nor do rows that forget other examples."""
+    if len(results.oracles) > 1:
+        return None
     rows = [row for row in results.comparison if row.algorithm != "retrain" and math.isfinite(row.tow.value)]
     return max(rows, key=lambda row: row.tow.value, default=None)
 

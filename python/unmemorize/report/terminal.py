@@ -10,12 +10,13 @@ from unmemorize.results import Results
 
 def terminal_table(results: Results) -> Table:
     """The comparison for a terminal of 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    protocol = next((f"protocol {row.protocol}" for row in results.comparison if row.protocol), None)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=protocol)
     for title in ("algorithm", "plan", "ToW ↑", "ToW-MIA ↑", "cost ↓"):
         table.add_column(title, overflow="fold", justify="left" if title in ("algorithm", "plan") else "right")
-    if (band := results.band) is not None:
-        shown = (text.compact(band.tow), text.compact(band.tow_mia))
-        table.add_row("oracle", "against oracle", *shown, text.ABSENT, style="dim", end_section=True)
+    for row in results.oracles:
+        shown = (text.plan_name(row), text.compact(row.tow), text.compact(row.tow_mia))
+        table.add_row(row.algorithm, *shown, text.ABSENT, style="dim", end_section=row is results.oracles[-1])
     best = best_row(results)
     for i, row in enumerate(results.comparison):
         new = i == 0 or results.comparison[i - 1].algorithm != row.algorithm

@@ -5,7 +5,7 @@ mean "not measured" and are shown as such. Scores are oriented so that higher = 
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -131,12 +131,13 @@ class ComparisonRow:
     """One way to unlearn, compared with retraining."""
 
     algorithm: str
-    plan: str = "vanilla"  # "vanilla", "shuffle" or "rum"
+    plan: str = "vanilla"
     scores: str = ""  # what cut the strata: "exact", a proxy's name, or "" where no score did
     evaluation: Evaluation | None = None
     seconds: Estimate | None = None
     retrain_share: Estimate | None = None  # seconds as a share of one retraining
     hyper: dict[str, Any] = field(default_factory=dict)
+    protocol: str = ""  # "fixed-S": all rows forget the same examples; "paper": `scores` chose them too; "": not known
 
     @property
     def tow(self) -> Estimate:
@@ -160,17 +161,20 @@ class PairedRow:
         str, Estimate
     ]  # by what it is compared with: "nothing", and "vanilla", "shuffle", "exact" of its own
     on_par: bool | None = None  # with strata by the exact score: the 90% interval is within +-0.02; None: no such pair
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """Does an algorithm do what it is made for? Its differences from doing nothing, paired by seed."""
+    """Does an algorithm do what it is made for? Its differences from doing nothing, paired by seed; the oracles too."""
 
     algorithm: str
     change: Estimate  # of the accuracy on the forget set
     nearer: Estimate  # to the oracles in it
     gain: Estimate  # of ToW on the most memorized stratum
     reason: str  # why one of the three does not hold; "" if all do
+    scores: str = ""  # what chose the forget set under protocol "paper"
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,19 +225,22 @@ class Results:
     notes: tuple[str, ...] = ()
 
     @property
-    def band(self) -> Comparison | None:
-        """Oracle against oracle: the same in every row, as all are judged on one forget set by one set of oracles.
-
-        None without a comparison, and with a single oracle.
-        """
-        band = next((row.evaluation.band for row in self.comparison if row.evaluation), None)
-        return band if band and math.isfinite(band.tow.value) else None
+    def oracles(self) -> tuple[ComparisonRow, ...]:
+        """Oracle against oracle, a row for each forget set; none without a comparison, and with a single oracle."""
+        rows: dict[str, ComparisonRow] = {}
+        for row in self.comparison:
+            if row.evaluation and math.isfinite(row.evaluation.band.tow.value):
+                band, strata = row.evaluation.band, row.evaluation.band_strata
+                chosen_by = row.scores if row.protocol == "paper" else ""
+                own = ComparisonRow("oracle", "against oracle", chosen_by, Evaluation(band, strata, band, strata))
+                rows.setdefault(chosen_by, replace(own, protocol=row.protocol))
+        return tuple(rows.values())
 
     @property
-    def band_strata(self) -> dict[str, Comparison]:
-        """`band`, by stratum."""
-        known = next((row.evaluation.band_strata for row in self.comparison if row.evaluation), {})
-        return known if self.band else {}
+    def band(self) -> Comparison | None:
+        """Oracle against oracle, where all rows are judged on one forget set."""
+        bands = [row.evaluation.whole for row in self.oracles if row.evaluation]
+        return bands[0] if len(bands) == 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """What strict JSON can hold; non-finite numbers become the strings "nan", "inf", "-inf"."""
