@@ -249,8 +249,10 @@ def test_requests_one_after_another_by_a_plan_of_ones_own(run: Path, tmp_path: P
     original, out = run / "original" / "model.safetensors", tmp_path / "out"
     given = ("unlearn", *DIGITS, "--checkpoint", original, "--ids", tmp_path / "a.csv", "--out", out)
     plan = ("--then", tmp_path / "b.csv", "--plan", tmp_path / "plan.toml")
-    works(*given, *plan, "--retrain-seconds", 1)
+    works(*given, *plan)
     outcome = json.loads((out / "results.json").read_text())["outcome"]
+    trained = json.loads((run / "original" / "manifest.json").read_text())["seconds"]
+    assert outcome["retrain_seconds"] == trained > 0
     told = [(s["request"], s["stratum"], s["algorithm"], s["size"]) for s in outcome["history"]]
     assert told == [
         (1, "high", "salun", 2),

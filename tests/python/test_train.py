@@ -3,6 +3,7 @@
 import pickle
 import re
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import cross_entropy
 from unmemorize import models
 from unmemorize.data import Examples, load
 from unmemorize.errors import StoreError
@@ -23,7 +25,9 @@ from unmemorize.train import (
     load_checkpoint,
     overhead,
     resolve,
+    resume,
     save_checkpoint,
+    seconds_in,
 )
 from unmemorize.train.recipes import SCHEDULES
 
@@ -326,6 +330,33 @@ def test_trainings_share_a_folder_and_none_takes_anothers_state(few, tmp_path):
     fresh = [network(), network(1), *(network() for _ in range(4))]
     for model, (_, part, recipe, extra), expected in zip(fresh, variants, alone, strict=True):
         assert same(bits(fit(model, part, recipe, context(**ctx, **extra))), expected)
+
+
+def test_a_training_has_the_loss_of_its_context(few, tmp_path):
+    smooth = replace(SMALL, label_smoothing=0.3)
+    loss = partial(cross_entropy, label_smoothing=0.3)
+    fit(network(), few, SMALL, context(run_dir=tmp_path))
+    own = fit(network(), few, SMALL, context(criterion=loss, run_dir=tmp_path))  # goes on from no other loss's state
+    assert same(bits(own), bits(fit(network(), few, smooth, context())))
+    with pytest.raises(ValueError, match=r"label_smoothing: expected 0 beside a criterion of your own, got 0\.3"):
+        fit(network(), few, smooth, context(criterion=loss))
+
+
+def test_a_folder_knows_the_seconds_of_its_trainings(few, tmp_path, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(resume, "monotonic", lambda: float(next(clock)))
+    ctx = {"run_dir": tmp_path, "save_every": 0.0}
+    assert seconds_in(tmp_path) == 0
+    with pytest.raises(Killed):
+        fit(killed(network(), after=6)[0], few, SMALL, context(**ctx))
+    before = seconds_in(tmp_path)
+    for _ in range(50):
+        next(clock)  # between the two processes
+    fit(network(), few, SMALL, context(**ctx))
+    assert 0 < before < seconds_in(tmp_path) < 50
+    done = seconds_in(tmp_path)
+    fit(network(), few, SMALL, context(**ctx))
+    assert seconds_in(tmp_path) == done
 
 
 def test_a_damaged_state_is_named(few, tmp_path):

@@ -722,7 +722,7 @@ def test_what_is_no_algorithm_is_refused(wrong: object, digits: Data, original: 
         unlearn.run(wrong, original, digits, request_, context())
 
 
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name not in ("nothing", "retrain")])
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "nothing"])
 @pytest.mark.parametrize("options", [{"criterion": partial(cross_entropy, label_smoothing=0.3)}, {"dtype": "bfloat16"}])
 def test_loss_and_precision_are_the_users_choice(name: str, options: dict[str, object], digits: Data) -> None:
     plain, other = (quick(name).apply(fresh(digits), *split(digits), context(**chosen)) for chosen in ({}, options))

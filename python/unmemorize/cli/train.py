@@ -1,6 +1,5 @@
 """`unmemorize train`: a model with its learning events recorded."""
 
-from time import perf_counter
 from typing import Annotated
 
 import torch
@@ -36,11 +35,10 @@ def command(
     origin = {"model": plan.model, "recipe": recipe, "data_hash": of.hash, "seed": seed}
     identity = manifest.claim(out, command="train", **origin)
     events = LearningEvents(len(of.train))
-    start = perf_counter()
     model = training.fit(models.build(plan.model, of, seed=seed), of.train, plan, ctx, events=events)
-    seconds = perf_counter() - start
+    seconds = training.seconds_in(out / "state")
     accuracy = {name: ctx.accuracy(model, part) for name, part in of.parts.items()}
-    training.save_checkpoint(out / "model.safetensors", model, **origin)
+    training.save_checkpoint(out / "model.safetensors", model, **origin, train_seconds=seconds)
     events.save(out / "events.safetensors")
     about = {"data": data_name, "noise": noise, "data_seed": data_seed, **origin}
     manifest.write(out, identity=identity, seconds=seconds, accuracy=accuracy, **about)

@@ -59,7 +59,8 @@ def command(
     ensemble: Annotated[Path | None, typer.Option(help="Ensemble store: the targets of out_of_sample.")] = None,
     with_twins: WithTwins = False,
     retrain_seconds: Annotated[
-        float | None, typer.Option(min=0.0, help="Of one retraining, if known: costs are told as a share of it.")
+        float | None,
+        typer.Option(min=0.0, help="Of one retraining: costs are told as a share; default: what training took."),
     ] = None,
     model_name: ModelName = None,
     noise: Noise = 0.0,
@@ -119,7 +120,8 @@ def command(
     outcome = report.Outcome(
         named, before, after, plan, cut, sum(one.seconds for one in done), rum.to_dict(), tuple(history),
         checkpoint=str(out / "model.safetensors"), checkpoint_hash=_hash(out / "model.safetensors"),
-        protocol=done[0].forget_set.protocol, costs=costs, retrain_seconds=retrain_seconds or float("nan"),
+        protocol=done[0].forget_set.protocol, costs=costs,
+        retrain_seconds=retrain_seconds or float(origin.get("train_seconds", "nan")),
     )  # fmt: skip
     results = report.Results(
         title=f"{len(whole)} examples unlearned with {named}",
@@ -167,7 +169,8 @@ def _plan(
         return RUM.from_toml(plan, ensemble=ensemble)
     tables: list[dict[str, Any]] = [{}]
     if tuned is not None:
-        cells, cell = preset(tuned)["cells"], Cell(algorithm or DEFAULT, plan, by if plan == "rum" else "")
+        cells, cell = preset(tuned)["cells"], Cell.of(algorithm or DEFAULT, plan)
+        cell = replace(cell, scores=by if cell.by_score else "")
         if cell.key not in cells:
             raise ValueError(f"preset {tuned!r}: has no {cell.key!r}; it has {', '.join(cells)}")
         tables = cells[cell.key]

@@ -69,8 +69,9 @@ def original(folder: str, index: int) -> dict[str, Any]:
     ctx = context(settings, "evaluate", index)
     home = Path(folder) / "original"
     home.mkdir(exist_ok=True)
-    origin = {"model": recipe_of(settings).model, "recipe": settings.recipe, "data_hash": of.hash}
-    train.save_checkpoint(checkpoint(folder, index), model, **origin, seed=settings.seed_of("original", index))
+    origin: dict[str, object] = {"model": recipe_of(settings).model, "recipe": settings.recipe, "data_hash": of.hash}
+    origin |= {"seed": settings.seed_of("original", index), "train_seconds": seconds}
+    train.save_checkpoint(checkpoint(folder, index), model, **origin)
     events.save(home / f"events-{index}.safetensors")
     return {
         "seconds": seconds,

@@ -6,6 +6,7 @@ from unmemorize.train.fit import fit
 from unmemorize.train.fit_stacked import fit_stacked
 from unmemorize.train.overhead import Overhead, overhead
 from unmemorize.train.recipes import RECIPES, Recipe, resolve
+from unmemorize.train.resume import seconds_in
 from unmemorize.train.seeds import derive_seed
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "overhead",
     "resolve",
     "save_checkpoint",
+    "seconds_in",
 ]

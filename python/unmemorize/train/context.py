@@ -36,8 +36,9 @@ class Context:
         run_dir: where a long loop keeps what it needs to go on after it was killed; None: nowhere.
         progress: show a bar on a terminal.
         save_every: seconds between the checkpoints in `run_dir`.
-        criterion: the loss that unlearning descends and ascends on: of logits, float32 (b, C), and labels, int64 (b,);
-            some algorithms teach probabilities, float32 (b, C), as `torch.nn.functional.cross_entropy` takes them too.
+        criterion: the loss that training descends on and unlearning descends and ascends on: of logits, float32 (b, C),
+            and labels, int64 (b,); some algorithms teach probabilities, float32 (b, C), as
+            `torch.nn.functional.cross_entropy` takes them too.
 
     Attributes:
         costs: seconds of the parts of a step that `timed` was told of.

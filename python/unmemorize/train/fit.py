@@ -1,5 +1,8 @@
 """The one training loop."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -33,7 +36,7 @@ def fit(
         The same model, in eval mode.
 
     Raises:
-        ValueError: no examples, or a label that the network has no output for.
+        ValueError: no examples, a label that the network has no output for, or label smoothing beside a criterion.
         DivergedError: the loss is not finite; the last state in `ctx.run_dir` is kept.
 
     Example:
@@ -94,8 +97,21 @@ def descend(
     for group in optimizer.param_groups:
         group["lr"] = recipe.lr_at(t)
     logits = ctx.forward(model, augment(batch.images, recipe.augment, ctx.generator))
-    ctx.step(optimizer, networks * cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing))
+    ctx.step(optimizer, networks * criterion_of(recipe, ctx)(logits, batch.labels))
     return logits.detach()
+
+
+def criterion_of(recipe: Recipe, ctx: Context) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cross-entropy with the recipe's label smoothing, or the user's own loss.
+
+    Raises:
+        ValueError: the recipe smooths labels, which the user's own loss would not.
+    """
+    if ctx.criterion is cross_entropy:
+        return partial(cross_entropy, label_smoothing=recipe.label_smoothing)
+    if recipe.label_smoothing:
+        raise ValueError(f"label_smoothing: expected 0 beside a criterion of your own, got {recipe.label_smoothing}")
+    return ctx.criterion
 
 
 def _check(model: nn.Module, examples: Examples, ctx: Context) -> None:

@@ -1,6 +1,7 @@
 """Where a training stopped, so that one that was killed goes on with the same bits."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from unmemorize.data import Examples
@@ -37,7 +39,8 @@ class Resume:
         assert ctx.run_dir is not None
         self._ctx, self._model, self._optimizer, self._events = ctx, model, optimizer, events
         self._folder = Path(ctx.run_dir) / f"fit-{identity[:16]}"
-        self._saved = monotonic()
+        self._saved = self._began = monotonic()
+        self._before = 0.0  # seconds, of what goes on here
         self.notes: Any = None  # what else the loop knows between epochs, as JSON can hold it
 
     def load(self) -> int:
@@ -60,7 +63,7 @@ class Resume:
         self._model.load_state_dict(_under(tensors, "model/"))
         self._load_optimizer(_under(tensors, "optimizer/"))
         self._ctx.generator.set_state(tensors["generator"])
-        self.notes = meta.get("notes")
+        self.notes, self._before = meta.get("notes"), _seconds(meta)
         return epoch
 
     def save(self, epoch: int, *, last: bool) -> None:
@@ -72,7 +75,8 @@ class Resume:
             self._events.save(self._events_of(epoch))
         model = {f"model/{key}": value for key, value in self._model.state_dict().items()}
         generator = {"generator": self._ctx.generator.get_state()}
-        meta: dict[str, object] = {"epoch": epoch, "notes": self.notes}
+        seconds = self._before + monotonic() - self._began
+        meta: dict[str, object] = {"epoch": epoch, "notes": self.notes, "seconds": seconds}
         write_tensors(self._folder / STATE, {**model, **self._optimizer_tensors(), **generator}, meta)
         for path in self._folder.glob("events-*"):
             if path != self._events_of(epoch):
@@ -106,8 +110,30 @@ class Resume:
 def identity(model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context, events: Recorder | None) -> str:
     """SHA-256 over all that the result of a training follows from."""
     recorded = (type(events).__name__, events.mode) if events is not None else None
+    loss = "" if ctx.criterion is cross_entropy else told(ctx.criterion)
     given = (examples.images, examples.labels, examples.ids, ctx.generator.get_state())
-    return fingerprint(f"{recipe.hash} {ctx.dtype} {recorded}", (*given, *model.state_dict().values()))
+    return fingerprint(f"{recipe.hash} {ctx.dtype} {recorded}{loss}", (*given, *model.state_dict().values()))
+
+
+def told(what: Any, *more: object) -> str:
+    """A loss or the like by its repr, as that of a dataclass, by what a repr does not tell, and by `more`."""
+    parts: list[Any] = [what]
+    if isinstance(what, nn.Module):
+        parts += [value for value in vars(what).values() if isinstance(value, str | int | float)]
+        parts += [tensor.tolist() for tensor in what.state_dict().values()]
+    if code := getattr(what, "__code__", None):
+        cells = what.__closure__ or ()
+        parts += [code.co_code, code.co_consts, what.__defaults__, *(cell.cell_contents for cell in cells)]
+    return re.sub(" at 0x[0-9a-f]+", "", repr([*parts, *more]))
+
+
+def seconds_in(run_dir: str | Path) -> float:
+    """Wall seconds of the trainings that `run_dir` keeps, however often they were interrupted; 0 of none."""
+    return sum(_seconds(read_tensors(path)[1]) for path in Path(run_dir).glob(f"fit-*/{STATE}"))
+
+
+def _seconds(meta: dict[str, object]) -> float:
+    return float(str(meta.get("seconds", 0.0)))
 
 
 def fingerprint(text: str, tensors: Iterable[Tensor]) -> str:

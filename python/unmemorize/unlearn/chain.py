@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from unmemorize.data import Data, Examples
 from unmemorize.ensemble import Ensemble
 from unmemorize.forget_set import ForgetSet
 from unmemorize.train import Context, DivergedError, load_checkpoint, save_checkpoint
+from unmemorize.train.resume import told
 
 NONE = np.empty(0, np.int64)
 
@@ -219,17 +219,9 @@ def _fingerprint(
 
 
 def _told(what: Any) -> str:
-    """An algorithm or a loss by its repr, as that of a dataclass, and by what a repr does not tell."""
-    parts: list[Any] = [what]
-    if isinstance(what, nn.Module):
-        parts += [value for value in vars(what).values() if isinstance(value, str | int | float)]
-        parts += [tensor.tolist() for tensor in what.state_dict().values()]
-    if code := getattr(what, "__code__", None):
-        cells = what.__closure__ or ()
-        parts += [code.co_code, code.co_consts, what.__defaults__, *(cell.cell_contents for cell in cells)]
-    if isinstance(store := getattr(what, "ensemble", None), Ensemble):
-        parts += [entry.digest for entry in store.entries()]  # of what may have grown
-    return re.sub(" at 0x[0-9a-f]+", "", repr(parts))
+    """An algorithm or a loss, and what its ensemble, which may have grown, holds."""
+    store = getattr(what, "ensemble", None)
+    return told(what, *((entry.digest for entry in store.entries()) if isinstance(store, Ensemble) else ()))
 
 
 def _resume(model: nn.Module, steps: Sequence[Step], plan: str, ctx: Context) -> list[dict[str, Any]]:
