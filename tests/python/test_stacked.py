@@ -1,5 +1,7 @@
 """Networks trained as one are trained as if each were alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -50,6 +52,45 @@ def test_a_stack_says_what_each_network_says(name: str, mode: bool) -> None:
     torch.testing.assert_close(panel, alone, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((2, 2), {"kernel_size": 3, "padding": 1}),
+        ((1, 2), {"kernel_size": 3, "padding": 1, "bias": False}),
+        ((2, 3), {"kernel_size": (3, 5), "padding": "same"}),
+        ((1, 1), {"kernel_size": 1}),
+        ((2, 3), {"kernel_size": 3, "padding": 1}),  # does not reach across
+        ((2, 2), {"kernel_size": 2, "padding": "same"}),
+        ((2, 2), {"kernel_size": 3, "padding": 1, "stride": 2}),
+        ((2, 2), {"kernel_size": 3, "padding": 2, "dilation": 2}),
+        ((2, 2), {"kernel_size": 3, "padding": 1, "groups": 2}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_a_kernel_that_reaches_across_the_image_is_a_matrix(shape: tuple[int, int], options: dict[str, Any]) -> None:
+    layers = [nn.Conv2d(4, 6, **options).double() for _ in range(3)]
+    stacked = Stacked([nn.Sequential(layer, nn.Flatten()) for layer in layers])
+    images = torch.randn(3, 5, 4, *shape, dtype=torch.float64)
+    expected = torch.stack([layer(own).flatten(1) for layer, own in zip(layers, images, strict=True)])
+    found = stacked(images.flatten(0, 1))
+    torch.testing.assert_close(found, expected.flatten(0, 1))
+    pull = torch.randn_like(expected)
+    found.backward(pull.flatten(0, 1))
+    expected.backward(pull)
+    weights = torch.cat([layer.weight.grad for layer in layers if layer.weight.grad is not None])
+    torch.testing.assert_close(stacked.network[0].weight.grad.permute(0, 3, 1, 2), weights)
+
+
+def test_few_channels_stay_in_float32() -> None:
+    seen = []
+    layers = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)
+    stacked = Stacked([nn.Sequential(*layers, nn.Flatten())] * 2)
+    for layer in list(stacked.network)[:2]:
+        layer.register_forward_hook(lambda _layer, _images, out: seen.append(out.dtype))
+    Context(device="cpu", dtype="bfloat16").forward(stacked, torch.randn(4, 3, 8, 8))
+    assert seen == [torch.float32, torch.bfloat16]
+
+
 def test_a_stack_trains_each_network_as_if_it_were_alone() -> None:
     """Statistics of the normalisation included."""
     digits = data.load("digits", noise=0.05)
@@ -93,6 +134,8 @@ def test_what_cannot_be_stacked_is_known() -> None:
     assert not can_stack(Looks(), Small.shape)
     with pytest.raises(TypeError, match="a layer Embedding cannot be stacked"):
         Stacked([nn.Embedding(3, 4)])
+    with pytest.raises(TypeError, match="a convolution with circular padding cannot be stacked"):
+        Stacked([nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular")])
     shared = nn.Linear(4, 4)
     with pytest.raises(TypeError, match="Sequential uses a parameter twice"):
         Stacked([nn.Sequential(shared, shared)])

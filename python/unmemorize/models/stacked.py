@@ -1,22 +1,27 @@
 """Several networks of one shape as one network, their channels side by side."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import copy
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 Layers = Sequence[nn.Module]
+FEW = 4  # channels; a convolution of fewer takes half as long in float32 as in bfloat16 (docs/ensembles.md)
 
 
 class Stacked(nn.Module):
     """S networks that compute what each computes alone, each operation started once for all of them.
 
-    A convolution becomes one with S times the groups, a batch normalisation one over S times the channels (each network
-    keeps its own statistics), a linear layer a batched product; what works on each channel or value alone (pooling,
-    activations) stays what it is. So an optimizer that works on each number alone (SGD, Adam), on the sum of the
-    networks' losses, trains every network as if it were alone, up to rounding.
+    A convolution becomes one with S times the groups, or a batched product where its kernel reaches across the image; a
+    batch normalisation one over S times the channels (each network keeps its own statistics), a linear layer a
+    batched product; what works on each channel or value alone (pooling, activations) stays what it is. So an optimizer
+    that works on each number alone (SGD, Adam), on the sum of the networks' losses, trains every network as if it were
+    alone, up to rounding. In bfloat16, convolutions of fewer than `FEW` channels stay in float32.
 
     Args:
         networks: at least 1, of one architecture; their parameters are copied.
@@ -80,21 +85,65 @@ def can_stack(network: nn.Module, shape: tuple[int, ...]) -> bool:
     return alone.shape == together.shape and torch.allclose(alone, together, rtol=1e-3, atol=1e-4)
 
 
+class _Convolution(nn.Module):
+    """Convolutions side by side: (b, S * inputs, h, w) -> (b, S * outputs, h', w')."""
+
+    def __init__(self, layers: Sequence[nn.Conv2d]) -> None:
+        super().__init__()
+        first, self.count = layers[0], len(layers)
+        if first.padding_mode != "zeros":
+            raise TypeError(f"model: a convolution with {first.padding_mode} padding cannot be stacked")
+        weight = _joined(layers, "weight").permute(0, 2, 3, 1)  # (S * outputs, rows, columns, inputs), as it lies
+        self.weight = nn.Parameter(weight.contiguous(), first.weight.requires_grad)
+        self.bias = None if first.bias is None else nn.Parameter(_joined(layers, "bias"), first.bias.requires_grad)
+        self.how: Any = (first.stride, first.padding, first.dilation, first.groups * self.count)
+        same = first.padding in ("same", tuple(size // 2 for size in first.kernel_size)) and first.groups == 1
+        same = same and first.stride == first.dilation == (1, 1)
+        self.reach = [(size + 1) // 2 if same and size % 2 else 0 for size in first.kernel_size]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if all(size <= reach for size, reach in zip(x.shape[2:], self.reach, strict=True)):
+            return self._product(x)
+        weight, few = self.weight.permute(0, 3, 1, 2), self.weight.shape[3] < FEW
+        with torch.autocast(x.device.type, enabled=False) if few else nullcontext():
+            return conv2d(x.to(weight.dtype) if few else x, weight, self.bias, *self.how)
+
+    def _product(self, x: Tensor) -> Tensor:
+        """Every output sees every input: of 2 x 2 pixels 16 products, where a convolution by 3 x 3 takes 36."""
+        b, _, h, w = x.shape
+        taps = _taps(*self.weight.shape[1:3], h, w).to(x.device)
+        matrix = (
+            self.weight.to(x.dtype)
+            .flatten(1, 2)
+            .index_select(1, taps)
+            .view(self.count, -1, h * w * self.weight.shape[3])
+        )
+        own = x.permute(0, 2, 3, 1).reshape(b, h * w, self.count, -1).permute(2, 0, 1, 3).flatten(2)
+        out = (own @ matrix.mT).view(self.count, b, -1, h, w).permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+        return out if self.bias is None else out + self.bias[:, None, None]
+
+
+@cache
+def _taps(rows: int, columns: int, h: int, w: int) -> Tensor:
+    """Which tap of a kernel takes an input to an output: outputs (h, w) by inputs (h, w), flat."""
+    down, across = (torch.arange(n) - torch.arange(n)[:, None] + size // 2 for n, size in ((h, rows), (w, columns)))
+    return (down[:, None, :, None] * columns + across[:, None]).flatten()
+
+
 class _Linear(nn.Module):
     """Linear layers side by side: (b, S * inputs) -> (b, S * outputs)."""
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
         weights = [layer.weight.detach() for layer in layers]
-        biases = [layer.bias.detach()[None] for layer in layers if layer.bias is not None]
+        biases = [layer.bias.detach()[:, None] for layer in layers if layer.bias is not None]
         self.weight = nn.Parameter(torch.stack(weights))
         self.bias = nn.Parameter(torch.stack(biases)) if biases else None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.reshape(len(x), len(self.weight), -1).transpose(0, 1)
-        weight = self.weight.mT
-        out = torch.bmm(x, weight) if self.bias is None else torch.baddbmm(self.bias, x, weight)
-        return out.transpose(0, 1).flatten(1)
+        x = x.reshape(len(x), len(self.weight), -1).permute(1, 2, 0)
+        out = torch.bmm(self.weight, x) if self.bias is None else torch.baddbmm(self.bias, self.weight, x)
+        return out.permute(2, 0, 1).flatten(1)
 
 
 class _Flatten(nn.Flatten):
@@ -110,10 +159,10 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _widened(*sizes: str) -> Callable[[Layers], nn.Module]:
+def _widened(*sizes: str) -> Callable[[Layers], Any]:
     """A layer with the tensors of all layers joined, and `sizes` times as many."""
 
-    def widen(layers: Layers) -> nn.Module:
+    def widen(layers: Layers) -> Any:
         wide = copy(layers[0])
         for size in sizes:
             setattr(wide, size, getattr(wide, size) * len(layers))
@@ -136,7 +185,7 @@ def _joined(layers: Layers, name: str) -> Tensor:
 
 
 _STACKED: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
-    nn.Conv2d: _widened("in_channels", "out_channels", "groups"),
+    nn.Conv2d: _Convolution,
     nn.BatchNorm1d: _widened("num_features"),
     nn.BatchNorm2d: _widened("num_features"),
     nn.GroupNorm: _widened("num_groups", "num_channels"),
