@@ -1,4 +1,4 @@
-//! The widest vector unit that this CPU has, chosen at run time: the only file with `unsafe`.
+//! The widest vector unit that this CPU has, chosen at run time: the only file of the core with `unsafe`.
 //!
 //! A [`Kernel`] is written once, in plain Rust that the compiler can vectorise, with `#[inline(always)]` all the way
 //! down. [`dispatch`] calls it through a function that is compiled for the wanted instruction set. Kernels use no

@@ -10,6 +10,7 @@ mod ensemble;
 mod error;
 mod events;
 mod interrupt;
+mod memory;
 mod partition;
 mod proportion;
 mod rank;

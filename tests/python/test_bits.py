@@ -1,5 +1,8 @@
 """Bit matrices."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +118,19 @@ def test_equality_needs_the_same_shape_and_bits():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def told_to_the_system(array):
+    """The flags of the mapping that holds the middle of an array, as in proc_pid_smaps(5)."""
+    address = array.ctypes.data + array.nbytes // 2
+    for mapping in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.M)[1:]:
+        first, last = (int(x, 16) for x in mapping.split(maxsplit=1)[0].split("-"))
+        if first <= address < last:
+            return re.search("VmFlags: (.*)", mapping)[1].split()
+    raise AssertionError(f"no mapping holds {address:#x}")
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="a system without large pages")
+def test_a_large_result_asks_for_large_pages():
+    unpacked = BitMatrix.pack(np.ones((20_000, 1000), np.bool_)).unpack()
+    assert "hg" in told_to_the_system(unpacked)
