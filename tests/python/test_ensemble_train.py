@@ -91,6 +91,18 @@ def test_half_the_precision_is_another_plan_with_larger_stacks(small: Path, tmp_
         Plan("", RECIPES["digits"], dtype="int8")
 
 
+def test_too_few_models_for_two_halves_are_no_error(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed between the models of its first group, a run begins again with one."""
+    monkeypatch.setattr(ensemble_train, "LOOK_EVERY", 0.0)
+    store = train(small, tmp_path / "store", models=3, design="independent", stack=2, until_reliability=0.99)
+    assert "3 models, split-half reliability ↑ unknown of so few" in capsys.readouterr().out
+    store.entries()[1].place.path.unlink()
+    assert len(train(small, store.path, models=4, design="independent", until_reliability=0.99)) == 4
+    assert json.loads((store.path / "manifest.json").read_text())["reliability"]["n"] > 0
+
+
 def test_what_is_stored_is_not_trained_again_and_what_is_not_is(small: Path, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "store"
     train(small, out, models=10)

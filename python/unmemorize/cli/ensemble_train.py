@@ -17,7 +17,7 @@ from unmemorize.engine import Crew, Executor, RayCluster
 from unmemorize.engine import estimate as costs
 from unmemorize.engine.plan import REFERENCE_DESIGNS, Books, Plan, stack_for
 from unmemorize.engine.references import KEEP, load
-from unmemorize.engine.training import train_ensemble
+from unmemorize.engine.training import halves, train_ensemble
 from unmemorize.report.text import duration
 
 LOOK_EVERY = 5.0  # seconds between estimates of the reliability
@@ -41,8 +41,8 @@ class Bar:
         self._began = self._began or (now, done)
         start, before = self._began
         rate = f"{(done - before) / (now - start) * 60:.1f} models/min" if done > before else ""
-        if done > 1 and (now - self._looked > LOOK_EVERY or done == models):
-            self._looked, self._reliability = now, f"reliability {store.reliability().value:.3f}"
+        if (now - self._looked > LOOK_EVERY or done == models) and (found := halves(store)):
+            self._looked, self._reliability = now, f"reliability {found.value:.3f}"
         self._bar.update(self._task, completed=done, total=models, note=f"{rate} {self._reliability}".strip())
 
     def __enter__(self) -> "Bar":
@@ -122,17 +122,17 @@ def command(
             out, plan, models, source, keep=kept, device=device, workers=workers, executor=where,
             until_reliability=until_reliability, watch=bar.watch,
         )  # fmt: skip
-    reliability = store.reliability()
+    reliability, trained = halves(store), len(store.entries("reference"))
     manifest.write(
         out,
         plan=plan.to_dict(),
         data={**source, "hash": of.hash},
         recipe={"name": recipe, "hash": found.hash},
-        models=len(store.entries("reference")),
-        reliability=asdict(reliability),
+        models=trained,
+        reliability=reliability and asdict(reliability),
         seconds=perf_counter() - start,
     )
-    typer.echo(f"{out}: {len(store.entries('reference'))} models, split-half reliability ↑ {reliability}")
+    typer.echo(f"{out}: {trained} models, split-half reliability ↑ {reliability or 'unknown of so few'}")
 
 
 def executor_of(name: str, workers: int | None, gpus: float) -> Executor:

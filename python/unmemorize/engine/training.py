@@ -13,7 +13,9 @@ from unmemorize.engine.queue import run
 from unmemorize.engine.references import KEEP, key_of, load
 from unmemorize.engine.task import Task
 from unmemorize.ensemble import Ensemble
+from unmemorize.stats import Estimate
 
+HALVES = 4  # models, the fewest that make two halves with scores
 Watch = Callable[[int, int, Ensemble], None]
 
 
@@ -74,13 +76,18 @@ def train_ensemble(
     with nullcontext(executor) if executor else Crew(workers) as crew:
         for part in _rounds(plan, sizes, models, at_once if until_reliability is not None else None):
             done = _done(store)
-            if until_reliability is not None and done and store.reliability().value >= until_reliability:
+            if until_reliability is not None and (found := halves(store)) and found.value >= until_reliability:
                 break
             todo = [task for task, group in part if not done.issuperset(map(key_of, group))]
             for task in todo:  # what the store does not hold is not done, whatever was written down once
                 task.file(store.path / "tasks").unlink(missing_ok=True)
             run(todo, store.path / "tasks", shared=shared, executor=crew, progress=report)
     return store
+
+
+def halves(store: Ensemble) -> Estimate | None:
+    """Split-half reliability of the scores; None: there are too few models for two halves."""
+    return store.reliability() if len(store.entries("reference")) >= HALVES else None
 
 
 def _rounds(plan: Plan, sizes: Sequence[int], models: int, workers: int | None) -> Iterator[list[tuple[Task, Group]]]:
