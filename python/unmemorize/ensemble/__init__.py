@@ -14,15 +14,13 @@ from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import (
     Memorization,
     c_score,
-    influence,
-    influence_std_error,
-    influence_topk,
     memorization,
     reliability,
     soft_memorization,
 )
 from unmemorize.ensemble.exchange import export_models, import_models
 from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, hybrid_softmax, undecided
+from unmemorize.ensemble.influences import influence, influence_std_error, influence_topk
 from unmemorize.ensemble.margins import Chance
 from unmemorize.ensemble.published import published_memorization
 from unmemorize.ensemble.purge import Purge

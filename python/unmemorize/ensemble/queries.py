@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays
 from unmemorize.bits import BitMatrix
-from unmemorize.ensemble import estimators
+from unmemorize.ensemble import estimators, influences
 from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization
 from unmemorize.ensemble.portable import PortableStore
@@ -98,7 +98,7 @@ class Ensemble(PortableStore):
     def influence_topk(self, k: int, *, n_threads: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k most influential training examples of every test example; see `unmemorize.influence_topk`."""
         member, test_correct = self.bits("member", "test_correct")
-        return estimators.influence_topk(member, test_correct, k, n_threads=n_threads)
+        return influences.influence_topk(member, test_correct, k, n_threads=n_threads)
 
     def reliability(
         self, *, of: str = "memorization", splits: int = 20, seed: int = 0, n_threads: int | None = None
