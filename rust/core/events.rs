@@ -26,7 +26,11 @@ const CHUNK: usize = 4096;
 /// Logits that one piece of parallel work covers, about.
 const CHUNK_LOGITS: usize = 1 << 14;
 /// Rows that a thread looks through at once for examples of its own.
-const ROWS: usize = 64;
+const ROWS: usize = 512;
+/// How many examples before its turn one is asked for: what memory takes to answer.
+const AHEAD: usize = 16;
+/// Outcomes for which the room is kept: 3.5 MB.
+const KEPT: usize = 1 << 16;
 
 /// Which forward pass is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +131,28 @@ impl Batch<'_> {
     }
 }
 
-/// Running statistics of `n` training examples over one training run, 80 bytes each.
+/// Room for the outcomes of a batch, kept for the next one; no part of what is recorded.
+#[derive(Debug, Default)]
+struct Room(Vec<Outcome>);
+
+impl Clone for Room {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Room {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// Running statistics of `n` training examples over one training run, 80 bytes each, and up to 3.5 MB of room for the
+/// outcomes of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearningEvents {
     examples: Vec<Example>,
+    room: Room,
     mode: Mode,
     epochs: Epochs,
     latest: u32, // no example was seen in a later epoch
@@ -150,7 +172,7 @@ impl LearningEvents {
 
     fn of(examples: Vec<Example>, mode: Mode, epochs: Epochs) -> Self {
         let latest = examples.iter().map(|example| example.last.epoch()).max().unwrap_or(0);
-        Self { examples, mode, epochs, latest }
+        Self { examples, room: Room::default(), mode, epochs, latest }
     }
 
     /// The number of examples.
@@ -182,7 +204,8 @@ impl LearningEvents {
         let last = epoch.unwrap_or(LAST_EPOCH.saturating_sub(u32::try_from(batch.ids.len()).unwrap_or(LAST_EPOCH)));
         let one = Threads::one();
         let threads = if batch.logits.len() < SERIAL { &one } else { threads };
-        let mut outcomes = vec![Outcome::default(); batch.ids.len()];
+        let mut outcomes = std::mem::take(&mut self.room.0);
+        outcomes.resize(batch.ids.len(), Outcome::default());
         let rows = (CHUNK_LOGITS / batch.classes).next_multiple_of(LANES);
         let bad = AtomicBool::new(false);
         threads.for_each_chunk(&mut outcomes, rows, |start, out| {
@@ -200,6 +223,9 @@ impl LearningEvents {
         }
         self.record(batch.ids, &outcomes, epoch, &threads.to_the_end());
         self.epochs = epochs;
+        outcomes.truncate(KEPT);
+        outcomes.shrink_to(KEPT);
+        self.room = Room(outcomes);
         Ok(())
     }
 
@@ -238,8 +264,12 @@ impl LearningEvents {
                     own[count] = (row, place);
                     count += usize::from(place < examples.len());
                 }
-                own[..count].iter().for_each(|&(_, place)| simd::prefetch(&examples[place]));
-                for &(row, place) in &own[..count] {
+                let own = &own[..count];
+                own.iter().take(AHEAD).for_each(|&(_, place)| simd::prefetch(&examples[place]));
+                for (turn, &(row, place)) in own.iter().enumerate() {
+                    if let Some(&(_, later)) = own.get(turn + AHEAD) {
+                        simd::prefetch(&examples[later]);
+                    }
                     let (outcome, example) = (&outcomes[row], &mut examples[place]);
                     let now = epoch.unwrap_or_else(|| example.next_epoch());
                     if example.seen == 0 || example.last.epoch() < now {

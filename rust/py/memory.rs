@@ -1,7 +1,7 @@
 //! Large arrays in large pages.
 //!
 //! Linux clears memory when it is first touched, page by page: 512 times for what one large page holds. It gives large
-//! pages to those who ask, as `NumPy` does for its arrays; asking here does so for every result and every large scratch.
+//! pages to those who ask, as `NumPy` does for its arrays: asking here does so for every result and large scratch.
 
 #![allow(unsafe_code)] // an allocator is unsafe to implement and to call
 

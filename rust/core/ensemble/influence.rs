@@ -25,9 +25,9 @@ const CHUNK: usize = 32;
 /// that are wrong, whichever are fewer. The numerator is exact; the quotient, rounded once to f32 and once to f64
 /// before, is the nearest f32 for T up to 8,000 at least, where no quotient is that close to the middle of two.
 struct Planes {
-    rows: Vec<Plane>,  // of `member`, in blocks of 512 examples: block * T + model
-    tests: BitMatrix,  // (m, T)
-    models: Vec<f64>,  // k of each training example
+    rows: Vec<Plane>, // of `member`, in blocks of 512 examples: block * (T + 1) + model; model T has seen none
+    tests: BitMatrix, // (m, T)
+    models: Vec<f64>, // k of each training example
     inverse: Vec<f64>, // 1 / (k (T - k)), NaN where that is 1 / 0
     n: usize,
 }
@@ -37,14 +37,14 @@ impl Planes {
         let (total, n) = member.shape();
         let tests = turned(member, test_correct, threads)?;
         let blocks = n.div_ceil(COLUMNS);
-        let mut rows = vec![ZERO; blocks * total];
-        threads.for_each_chunk(&mut rows, total, |start, rows| {
-            simd::dispatch(Spread { member, block: start / total.max(1), rows });
+        let mut rows = vec![ZERO; blocks * (total + 1)];
+        threads.for_each_chunk(&mut rows, total + 1, |start, rows| {
+            simd::dispatch(Spread { member, block: start / (total + 1), rows: &mut rows[..total] });
         });
-        let everyone: Vec<usize> = (0..total).collect();
+        let everyone = whole((0..total).collect(), total);
         let counts = threads.map(blocks, |block| {
             let mut counts = [[0; BITS]; 8];
-            let rows = &rows[block * total..(block + 1) * total];
+            let rows = &rows[block * (total + 1)..][..=total];
             simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::new(total), counts: &mut counts });
             counts
         });
@@ -72,8 +72,15 @@ impl Planes {
                 left &= left - 1;
             }
         }
-        Minority { models, sign: if wrong { -1.0 } else { 1.0 } }
+        let count = models.len() as f64;
+        Minority { models: whole(models, total), count, sign: if wrong { -1.0 } else { 1.0 } }
     }
+}
+
+/// Models in whole blocks of [`ROWS`], filled up by the one that has seen no example.
+fn whole(mut models: Vec<usize>, total: usize) -> Vec<usize> {
+    models.resize(models.len().next_multiple_of(ROWS), total);
+    models
 }
 
 /// `test_correct` (m, T), after a check that both have the same models.
@@ -85,7 +92,8 @@ fn turned(member: &BitMatrix, test_correct: &BitMatrix, threads: &Threads) -> Re
 }
 
 struct Minority {
-    models: Vec<usize>,
+    models: Vec<usize>, // whole blocks
+    count: f64,
     sign: f64,
 }
 
@@ -118,7 +126,7 @@ impl Kernel for Spread<'_> {
     }
 }
 
-/// Counts some models of a block of training examples.
+/// Counts some models, in [`whole`] blocks, of a block of training examples.
 struct Counting<'a> {
     rows: &'a [Plane],
     models: &'a [usize],
@@ -132,11 +140,8 @@ impl Kernel for Counting<'_> {
     #[inline(always)]
     fn run(self) {
         self.tally.clear();
-        for models in self.models.chunks(ROWS) {
-            let mut rows: [&Plane; ROWS] = [&ZERO; ROWS];
-            for (row, &model) in rows.iter_mut().zip(models) {
-                *row = &self.rows[model];
-            }
+        for models in self.models.as_chunks::<ROWS>().0 {
+            let rows = models.map(|model| &self.rows[model]);
             self.tally.add(|row, lane| rows[row][lane]);
         }
         self.tally.finish(self.counts);
@@ -170,11 +175,12 @@ impl Kernel for Write<'_> {
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // f32 is what is returned
     fn run(self) {
-        let Self { values: Values { planes, minority: Minority { models, sign }, block, tally, counts }, out } = self;
+        let Self { values: Values { planes, minority: Minority { models, count, sign }, block, tally, counts }, out } =
+            self;
         let (total, first) = (planes.total(), block * COLUMNS);
-        let rows = &planes.rows[block * total..(block + 1) * total];
+        let rows = &planes.rows[block * (total + 1)..][..=total];
         Counting { rows, models, tally, counts }.run();
-        let (scale, shift) = (sign * total as f64, sign * models.len() as f64);
+        let (scale, shift) = (sign * total as f64, sign * count);
         let examples = planes.models[first..].iter().zip(&planes.inverse[first..]);
         for ((out, &count), (k, inverse)) in out.iter_mut().zip(counts.as_flattened()).zip(examples) {
             *out = ((f64::from(count) * scale - shift * k) * inverse) as f32;

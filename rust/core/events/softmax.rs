@@ -186,6 +186,7 @@ fn powers(z: &[Aligned<Lanes>], top: &Lanes) -> [Lanes; 3] {
 impl Sums {
     /// Whether all rows of `out` are finite.
     #[inline(always)]
+    #[allow(clippy::needless_bitwise_bool)] // without a branch: whether an example is right cannot be foreseen
     fn finish(&self, out: &mut [Outcome]) -> bool {
         let mut columns = [[0.0; LANES]; 6];
         for lane in 0..LANES {
@@ -212,8 +213,8 @@ impl Sums {
                 loss: columns[3][lane],
                 margin: columns[4][lane],
                 el2n: columns[5][lane],
-                correct: columns[4][lane] >= 0.0 && self.behind[lane] == 0.0,
-                finite: self.least[lane] > f64::NEG_INFINITY && !columns[0][lane].is_nan(),
+                correct: (columns[4][lane] >= 0.0) & (self.behind[lane] == 0.0),
+                finite: (self.least[lane] > f64::NEG_INFINITY) & !columns[0][lane].is_nan(),
             };
             finite &= out.finite;
         }
