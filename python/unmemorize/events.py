@@ -51,10 +51,11 @@ class LearningEvents:
         ...
         events.update(ids, logits, labels, epoch=epoch)
 
-    It holds 80 bytes an example, whatever the number of epochs and classes. Calls from several threads wait for each
-    other. Logits on a GPU are not waited for: each update sends its own on their way to the CPU and records what has
-    arrived of those before, in their order; the results, when asked for, wait for the rest. A bad value among them is
-    reported then. Only where 64 MiB are on their way does an update wait, for the oldest batch.
+    It holds 80 bytes an example, whatever the number of epochs and classes, and up to 3.5 MB of room for the batch at
+    hand. Calls from several threads wait for each other. Logits on a GPU are not waited for: each update sends its own
+    on their way to the CPU and records what has arrived of those before, in their order; the results, when asked for,
+    wait for the rest. A bad value among them is reported then. Only where 64 MiB are on their way does an update wait,
+    for the oldest batch.
 
     Args:
         n_examples: How many training examples there are; ids are 0 to n_examples - 1.

@@ -10,6 +10,7 @@ mod ensemble;
 mod error;
 mod events;
 mod interrupt;
+#[cfg(target_os = "linux")]
 mod memory;
 mod partition;
 mod proportion;

@@ -37,7 +37,6 @@ unsafe impl GlobalAlloc for LargePages {
 
 /// The same memory, after asking for large pages of its inner part. A refusal changes nothing.
 fn advised(memory: *mut u8, size: usize) -> *mut u8 {
-    #[cfg(target_os = "linux")]
     if size >= LARGE && !memory.is_null() {
         const PAGE: usize = 4096;
         let skipped = memory.align_offset(PAGE);
