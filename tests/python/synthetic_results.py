@@ -183,6 +183,7 @@ def study() -> Results:
             ("audit", 2.2),
         ),
         command="unmemorize demo --out runs/demo --seed 0",
+        caption="protocol fixed-S, oracle-tuned, 30 trials a method",
         notes=("Hyper-parameters were tuned beforehand with 30 trials for each plan.",),
     )
 

@@ -375,7 +375,9 @@ def test_csv_keeps_full_precision():
 def test_markdown_and_latex_hold_the_numbers():
     table = tables.comparison(study())
     assert "| out_of_sample | vanilla | fixed-S | 0.971 [0.964, 0.978] |" in table.markdown()
+    assert table.markdown().startswith("protocol fixed-S, oracle-tuned, 30 trials a method\n\n| algorithm |")
     latex = table.latex()
+    assert latex.startswith("% protocol fixed-S, oracle-tuned, 30 trials a method\n\\begin{tabular}")
     assert r"out\_of\_sample & vanilla & fixed-S & 0.971 [0.964, 0.978] &" in latex
     assert r"RUM$^F$, exact" in latex
     assert r"24\% [23\%, 25\%]" in latex
@@ -399,7 +401,7 @@ def test_terminal_table_fits_80_columns():
     assert max(map(len, lines)) <= 80
     assert any(re.fullmatch(r"out_of_sample vanilla +0\.971 \[\.964, \.978\] 0\.944 \[.*\] +14%\s*", x) for x in lines)
     assert len([line for line in lines if line.strip()]) == 2 + 1 + len(study().comparison) + 1
-    assert lines[-1].strip() == "protocol fixed-S"
+    assert lines[-1].strip() == study().caption
 
 
 @pytest.mark.parametrize(

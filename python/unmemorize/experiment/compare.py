@@ -13,7 +13,7 @@ from unmemorize.experiment.methods import WITHOUT_STRATA, Cell, grid
 from unmemorize.experiment.pipeline import Begin, Experiment, Found, Progress
 from unmemorize.experiment.presets import preset, tuned
 from unmemorize.experiment.settings import Settings
-from unmemorize.experiment.summary import summarize
+from unmemorize.experiment.summary import caption, summarize
 from unmemorize.experiment.tasks import recipe_of
 from unmemorize.results import Results
 
@@ -65,9 +65,7 @@ def compare(
     found = study.run(methods, begin)
     begin("audit", 1)
     about = preset(preset_name)["study"]
-    results = summarize(
-        study, found, about, versions=dict(versions or {}), command=command, title=_title(study, about["trials"])
-    )
+    results = summarize(study, found, about, versions=dict(versions or {}), command=command, title=_title(study, about))
     hashes = {name: forget_set.hash for name, forget_set in found.forget_sets.items()}
     table = tidy(values(found), found.steps, settings, hashes, _provenance(study, results, about))
     return Compared(found, results, table)
@@ -84,12 +82,12 @@ def _framed(cells: Sequence[Cell], settings: Settings) -> list[Cell]:
     ]
 
 
-def _title(study: Experiment, trials: int) -> str:
+def _title(study: Experiment, about: Mapping[str, Any]) -> str:
     settings, recipe = study.settings, recipe_of(study.settings)
     return (
         f"Unlearning methods on {Path(settings.data).stem}: n = {len(study.data.train)}, |S| = {settings.size}, "
         f"T = {settings.models}, {recipe.epochs} epochs of {recipe.model}, {settings.runs} paired seeds, "
-        f"{trials} trials a method, protocol {settings.protocol}"
+        f"{caption(settings, about)}"
     )
 
 

@@ -69,11 +69,17 @@ def summarize(
         profile=_profile(of, found.scores, exact),
         proxies=_proxies(study, found),
         forget_sets=tuple(forget_set_summary(name, s, of) for name, s in found.forget_sets.items()),
+        caption=caption(settings, tuning),
         comparison=comparison.rows(values, found.steps, settings.protocol),
         paired=comparison.paired(values, settings.protocol),
         verdicts=comparison.verdicts(values, settings.protocol),
         notes=_notes(study.settings, tuning),
     )
+
+
+def caption(settings: Settings, tuning: Mapping[str, Any]) -> str:
+    """What every row of the comparison depends on."""
+    return f"protocol {settings.protocol}, {tuning.get('mode', 'oracle')}-tuned, {tuning['trials']} trials a method"
 
 
 def data_summary(of: Data, noise: float = 0.0) -> DataSummary:

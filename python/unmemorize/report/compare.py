@@ -16,7 +16,7 @@ def paired(results: Results) -> Table:
     for row in results.paired:
         last = ({None: text.ABSENT, True: "yes", False: "not shown"}[row.on_par],) if "exact" in known else ()
         rows.append((*tables.method(row), *(row.differences.get(name) for name in known), *last))
-    return Table(tuple(columns), tuple(rows), tables.starts(rows))
+    return Table(tuple(columns), tuple(rows), tables.starts(rows), results.caption)
 
 
 def verdicts(results: Results) -> Table:
@@ -35,7 +35,7 @@ def verdicts(results: Results) -> Table:
         )
         for row in results.verdicts
     )
-    return Table(tuple(columns), rows)
+    return Table(tuple(columns), rows, caption=results.caption)
 
 
 def markdown(results: Results) -> str:

@@ -47,6 +47,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     starts: frozenset[int] = frozenset()
+    caption: str = ""
 
     def csv(self) -> str:
         """Full precision; an estimate takes four columns: value, low, high, n."""
@@ -60,14 +61,16 @@ class Table:
         return buffer.getvalue()
 
     def markdown(self) -> str:
-        """A pipe table."""
+        """A pipe table below its caption."""
         lines = [[column.title for column in self.columns], ["---"] * len(self.columns)]
         lines += [[written(cell, column) for cell, column in zip(row, self.columns, strict=True)] for row in self.rows]
-        return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+        rows = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+        return "".join([self.caption and f"{self.caption}\n\n", *rows])
 
     def latex(self) -> str:
-        """A booktabs tabular."""
-        lines = [f"\\begin{{tabular}}{{{'l' * len(self.columns)}}}", "\\toprule"]
+        """A booktabs tabular, its caption a comment."""
+        lines = [f"% {_tex(self.caption)}"] if self.caption else []
+        lines += [f"\\begin{{tabular}}{{{'l' * len(self.columns)}}}", "\\toprule"]
         lines.append(" & ".join(_tex(column.title) for column in self.columns) + r" \\")
         lines.append("\\midrule")
         for i, row in enumerate(self.rows):
@@ -108,7 +111,7 @@ def comparison(results: Results) -> Table:
     for row in (*results.oracles, *results.comparison):
         judged = _judged(row.evaluation.whole if row.evaluation else None)
         rows.append((*method(row), *judged, row.seconds, row.retrain_share))
-    return Table(tuple(columns), tuple(rows), starts(rows))
+    return Table(tuple(columns), tuple(rows), starts(rows), results.caption)
 
 
 def strata(results: Results) -> Table:
@@ -121,7 +124,7 @@ def strata(results: Results) -> Table:
     for row in (*results.oracles, *results.comparison):
         known = row.evaluation.strata if row.evaluation else {}
         rows.append((*method(row), *_by_stratum(known, names)))
-    return Table(tuple(columns), tuple(rows), starts(rows))
+    return Table(tuple(columns), tuple(rows), starts(rows), results.caption)
 
 
 def proxies(results: Results) -> Table:

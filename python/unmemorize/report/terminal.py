@@ -10,8 +10,7 @@ from unmemorize.results import Results
 
 def terminal_table(results: Results) -> Table:
     """The comparison for a terminal of 80 columns."""
-    protocol = next((f"protocol {row.protocol}" for row in results.comparison if row.protocol), None)
-    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=protocol)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=results.caption or None)
     for title in ("algorithm", "plan", "ToW ↑", "ToW-MIA ↑", "cost ↓"):
         table.add_column(title, overflow="fold", justify="left" if title in ("algorithm", "plan") else "right")
     for row in results.oracles:

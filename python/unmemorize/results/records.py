@@ -220,6 +220,7 @@ class Results:
     paired: tuple[PairedRow, ...] = ()
     verdicts: tuple[VerdictRow, ...] = ()
     outcome: Outcome | None = None
+    caption: str = ""  # what every row of a comparison depends on: protocol, how its hyper-parameters were tuned
     stages: tuple[tuple[str, float], ...] = ()  # name, wall seconds
     command: str = ""
     notes: tuple[str, ...] = ()
