@@ -197,9 +197,10 @@ class RUM:
         name, gone = str(self.by), np.empty(0, np.int64) if gone is None else gone
         if name in self.scores and not (len(gone) and name in PROXIES):
             return self.scores[name]
-        forget = data.train.subset(forget_set.ids)
+        train = data.train.view()
+        forget = train.subset(forget_set.ids)
         if name == "entanglement":
-            return proximity(model, forget, data.train.without(gone), ctx)
+            return proximity(model, forget, train.without(gone), ctx)
         if name in PROXIES:
             return PROXIES[name](model, replace(data, train=forget), ctx)
         known = ["class", "entanglement", "random", *PROXIES, *self.scores]

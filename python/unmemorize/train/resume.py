@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +19,7 @@ from unmemorize.train.context import Context
 from unmemorize.train.recipes import Recipe
 from unmemorize.train.recorder import Recorder
 
+BLOCK = 256  # images at once
 STATE = "state.safetensors"  # written last: its epoch names the learning events that belong to it
 
 
@@ -111,8 +113,9 @@ def identity(model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context,
     """SHA-256 over all that the result of a training follows from."""
     recorded = (type(events).__name__, events.mode) if events is not None else None
     loss = "" if ctx.criterion is cross_entropy else told(ctx.criterion)
-    given = (examples.images, examples.labels, examples.ids, ctx.generator.get_state())
-    return fingerprint(f"{recipe.hash} {ctx.dtype} {recorded}{loss}", (*given, *model.state_dict().values()))
+    images = (examples.take(part).images for part in torch.arange(len(examples)).split(BLOCK))
+    given = (examples.labels, examples.ids, ctx.generator.get_state(), *model.state_dict().values())
+    return fingerprint(f"{recipe.hash} {ctx.dtype} {recorded}{loss}", chain(images, given))
 
 
 def told(what: Any, *more: object) -> str:
