@@ -113,7 +113,8 @@ def identity(model: nn.Module, examples: Examples, recipe: Recipe, ctx: Context,
     """SHA-256 over all that the result of a training follows from."""
     recorded = (type(events).__name__, events.mode) if events is not None else None
     loss = "" if ctx.criterion is cross_entropy else told(ctx.criterion)
-    images = (examples.take(part).images for part in torch.arange(len(examples)).split(BLOCK))
+    blocks = torch.arange(len(examples)).split(BLOCK)  # type: ignore[no-untyped-call]
+    images = (examples.take(part).images for part in blocks)
     given = (examples.labels, examples.ids, ctx.generator.get_state(), *model.state_dict().values())
     return fingerprint(f"{recipe.hash} {ctx.dtype} {recorded}{loss}", chain(images, given))
 
