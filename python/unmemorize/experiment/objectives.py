@@ -48,7 +48,8 @@ def on_validation(folder: str, index: int, forget_set: str, model: nn.Module, or
 
     The drops are of accuracy, from the original's, at least 0. AUC is that of telling the forget set from validation
     examples by the probability of the true label: 1/2 if what was forgotten looks like what was never seen. Its weak
-    spot: where the forget set is harder than the validation set, a retrained model does not look so either.
+    spot: where the forget set is harder than the validation set, a retrained model does not look so either, and doing
+    nothing may win (docs/results/digits-validation-tuned.md).
     """
     settings = load_settings(folder)
     of, forget = data_of(settings), forget_set_of(folder, forget_set)
