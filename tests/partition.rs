@@ -97,10 +97,16 @@ fn large_inputs_are_cut_alike_for_any_number_of_threads() {
     let n = 200_003;
     let spread: Vec<f64> = (0..n).map(|i| f64::from((i * 7919) % n) / f64::from(n)).collect();
     let tied: Vec<f64> = spread.iter().map(|x| (x * 5.0).floor()).collect();
-    for x in [spread, tied] {
-        let expected = strata_of_order(&stable_order(&x), 11);
+    let close: Vec<f64> =
+        spread.iter().map(|x| if *x == 0.0 { -1e300 } else { 1.0 + (x * 1e4).floor() * 1e-12 }).collect();
+    for x in [spread, tied, close] {
+        let order = stable_order(&x);
+        let (some, many) = (strata_of_order(&order, 11), strata_of_order(&order, 50));
         for count in 1..=8 {
-            assert_eq!(strata(&x, 11, &Threads::new(count).unwrap()).unwrap(), expected, "{count} threads");
+            let threads = Threads::new(count).unwrap();
+            assert_eq!(strata(&x, 11, &threads).unwrap(), some, "{count} threads");
+            assert_eq!(strata(&x, 50, &threads).unwrap(), many, "{count} threads");
+            assert_eq!(argsort(&x, &threads).unwrap(), order, "{count} threads");
         }
     }
     let parts = random_strata(200_003, 4, 1, &Threads::new(3).unwrap()).unwrap();

@@ -29,6 +29,8 @@ pub enum Error {
 
     #[error("{name}: {count} of {len} values are NaN, the first at position {first}; leave them out first")]
     NotANumber { name: &'static str, count: usize, len: usize, first: usize },
+    #[error("{name}: expected at most 4294967295 values, got {n}")]
+    TooMany { name: &'static str, n: usize },
     #[error("{name}: the value at position {first} is infinite")]
     Infinite { name: &'static str, first: usize },
     #[error("size: expected at most {n}, the number of examples, got {wanted}")]

@@ -15,6 +15,7 @@ pub mod proportion;
 pub mod rank;
 pub mod resample;
 pub mod simd;
+mod sort;
 pub mod tensors;
 
 pub use error::Error;

@@ -215,6 +215,18 @@ impl Threads {
         }
     }
 
+    /// Calls `f` with each item.
+    pub fn each<T: Send>(&self, items: Vec<T>, f: impl Fn(T) + Sync + Send) {
+        let piece = |item| {
+            self.pause();
+            f(item);
+        };
+        match &self.pool {
+            Some(pool) if items.len() > 1 => self.on(pool, || items.into_par_iter().for_each(piece)),
+            _ => items.into_iter().for_each(piece),
+        }
+    }
+
     /// `f(0) + f(1) + ..` in f64: the same bits for any number of threads.
     pub fn sum(&self, len: usize, f: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
         self.map_chunks(len, SUM_CHUNK, |range| range.map(&f).sum::<f64>()).into_iter().sum()

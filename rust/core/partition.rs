@@ -6,15 +6,18 @@
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::resample::SplitMix64;
+use crate::sort;
 
 /// A score: f64 or f32, ordered as the exact f64 of the same value.
 pub trait Score: Copy + Into<f64> + Sync {}
 impl<T: Copy + Into<f64> + Sync> Score for T {}
 
-/// An integer with the order of the scores; -0 and 0 are equal. NaN has no place in it.
+/// An integer with the order of the scores; -0 and 0 are equal. NaN has no place in it. Numbers that differ in their
+/// high bits only have keys that do: the magnitude is taken from the middle for a negative number, and added for another.
+#[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)] // the bits, as they are
 pub fn key<T: Into<f64>>(score: T) -> u64 {
-    let bits = (score.into() + 0.0).to_bits(); // -0 + 0 is 0
-    bits ^ if bits >> 63 == 1 { u64::MAX } else { 1 << 63 }
+    let bits = score.into().to_bits() as i64;
+    (if bits < 0 { i64::MIN.wrapping_sub(bits) } else { bits }) as u64 ^ 1 << 63
 }
 
 /// Refuses NaN, naming how many there are and the first.
@@ -29,20 +32,21 @@ pub(crate) fn no_nan<T: Score>(name: &'static str, values: &[T], threads: &Threa
     Err(Error::NotANumber { name, count, len: values.len(), first })
 }
 
-/// The ids in the order of their scores, ties by id. 16 bytes a score beside the result.
+/// The ids in the order of their scores, ties by id. 16 bytes a score, the result included.
 ///
 /// # Errors
-/// NaN.
+/// NaN, more than 2^32 - 1 scores.
 pub fn argsort<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<usize>, Error> {
-    no_nan("score", scores, threads)?;
-    Ok(sorted(scores, threads).into_iter().map(|(_, id)| id).collect())
+    sortable("score", scores, threads)?;
+    Ok(sort::order(scores.len(), &|i| key(scores[i]), threads))
 }
 
-/// (key, id) of every score, sorted.
-pub(crate) fn sorted<T: Score>(scores: &[T], threads: &Threads) -> Vec<(u64, usize)> {
-    let mut pairs: Vec<_> = scores.iter().enumerate().map(|(id, &s)| (key(s), id)).collect();
-    threads.sort_by(&mut pairs, Ord::cmp);
-    pairs
+/// Refuses NaN, and more scores than can be sorted.
+pub(crate) fn sortable<T: Score>(name: &'static str, scores: &[T], threads: &Threads) -> Result<(), Error> {
+    if u32::try_from(scores.len()).is_err() {
+        return Err(Error::TooMany { name, n: scores.len() });
+    }
+    no_nan(name, scores, threads)
 }
 
 /// Quantile strata: 0 for the lowest n/k scores, k-1 for the highest, ties by id. Where k does not divide n, each of
@@ -225,9 +229,8 @@ impl<K: Fn(usize) -> u64 + Sync> Order<'_, K> {
     ///
     /// Histograms digit by digit narrow down where a rank is until few examples are left, or only ties.
     fn at_ranks(&self, prefix: Prefix, count: usize, ranks: &[usize]) -> Vec<(u64, usize)> {
-        if ranks.len() > RANKS || count <= CHUNK.max(self.n / SHARE) {
-            let sorted = self.sorted(prefix);
-            return ranks.iter().filter_map(|&rank| sorted.get(rank).copied()).collect();
+        if u32::try_from(count).is_ok() && (ranks.len() > RANKS || count <= CHUNK.max(self.n / SHARE)) {
+            return self.sorted_at(prefix, ranks);
         }
         if prefix.rest == 0 {
             let ties = (0..self.n).filter(|&i| prefix.holds((self.key)(i))).enumerate();
@@ -245,21 +248,16 @@ impl<K: Fn(usize) -> u64 + Sync> Order<'_, K> {
         found
     }
 
-    /// The examples that a prefix holds.
-    fn sorted(&self, prefix: Prefix) -> Vec<(u64, usize)> {
-        let mut examples = if prefix.rest == u64::BITS { self.all() } else { self.with(prefix) };
-        self.threads.sort_by(&mut examples, Ord::cmp);
-        examples
-    }
-
-    fn all(&self) -> Vec<(u64, usize)> {
-        let mut examples = vec![(0, 0); self.n];
-        self.threads.for_each_chunk(&mut examples, CHUNK, |start, part| {
-            for (example, i) in part.iter_mut().zip(start..) {
-                *example = ((self.key)(i), i);
-            }
-        });
-        examples
+    /// The same by a sort of the examples that a prefix holds.
+    fn sorted_at(&self, prefix: Prefix, ranks: &[usize]) -> Vec<(u64, usize)> {
+        let at = |order: &[usize]| ranks.iter().filter_map(|&rank| order.get(rank).copied()).collect::<Vec<_>>();
+        if prefix.rest == u64::BITS {
+            let ids = at(&sort::order(self.n, self.key, self.threads));
+            return ids.into_iter().map(|id| ((self.key)(id), id)).collect();
+        }
+        let examples = self.with(prefix);
+        let places = at(&sort::order(examples.len(), &|i| examples[i].0, self.threads));
+        places.into_iter().map(|i| examples[i]).collect()
     }
 
     fn with(&self, prefix: Prefix) -> Vec<(u64, usize)> {

@@ -2,57 +2,36 @@
 //!
 //! Each correlation is a [`Statistic`]: prepared by one sort, then computed from counts, for the data and for resamples alike.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::partition::{Score, no_nan, sorted};
+use crate::partition::{Score, key, no_nan, sortable};
 use crate::resample::{Bootstrap, Interval, Statistic};
+use crate::sort::Sorted;
 
 /// Ranks from 1; equal scores share the mean of their ranks. 16 bytes a score beside the result.
 ///
 /// # Errors
-/// NaN.
+/// NaN, more than 2^32 - 1 scores.
 pub fn average_ranks<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<f64>, Error> {
-    no_nan("score", scores, threads)?;
+    sortable("score", scores, threads)?;
     let mut ranks = vec![0.0; scores.len()];
     let mut before = 0;
-    for tie in sorted(scores, threads).chunk_by(|a, b| a.0 == b.0) {
+    for tie in by_value(scores, threads).runs() {
         let rank = before as f64 + (tie.len() + 1) as f64 / 2.0;
-        for &(_, id) in tie {
-            ranks[id] = rank;
+        for &id in tie {
+            ranks[id as usize] = rank;
         }
         before += tie.len();
     }
     Ok(ranks)
 }
 
-/// Values sorted once: ids in order, and where each run of equal values ends.
-#[derive(Debug)]
-struct Ties {
-    ids: Vec<u32>,
-    ends: Vec<u32>,
-}
-
-impl Ties {
-    #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
-    fn new<T: Score>(values: &[T], threads: &Threads) -> Self {
-        let sorted = sorted(values, threads);
-        let ends = sorted.chunk_by(|a, b| a.0 == b.0).scan(0, |end, tie| {
-            *end += tie.len() as u32;
-            Some(*end)
-        });
-        Self { ends: ends.collect(), ids: sorted.iter().map(|&(_, id)| id as u32).collect() }
-    }
-
-    /// The ids of each run of equal values, in order.
-    fn runs(&self) -> impl Iterator<Item = &[u32]> {
-        self.ends.iter().scan(0, |start, &end| {
-            let run = &self.ids[*start as usize..end as usize];
-            *start = end;
-            Some(run)
-        })
-    }
+/// Fewer than 2^32 values, without NaN.
+fn by_value<T: Score>(values: &[T], threads: &Threads) -> Sorted {
+    Sorted::new(values.len(), &|i| key(values[i]), threads)
 }
 
 /// How many examples a run holds, each as often as it was drawn.
@@ -77,15 +56,17 @@ fn normalised(a: f64, b: f64, c: f64) -> f64 {
 }
 
 /// Spearman's rank correlation with ties: Pearson's correlation of the average ranks. O(n) for a resample.
+///
+/// Ranks count from the middle and are doubled: they and all sums are exact integers.
 #[derive(Debug)]
 pub struct Spearman {
-    x: Ties,
-    y: Arc<Ties>,
+    x: Sorted,
+    y: Arc<Sorted>,
 }
 
 /// Spearman's correlation of each column of x with y, with its interval. `x` is row-major, with as many rows as y.
 ///
-/// y is sorted once and each column once; columns are worked on side by side, O(n) memory each.
+/// y is sorted once and each column once, O(n) memory each; columns are worked on side by side, [`TOGETHER`] at least.
 ///
 /// # Errors
 /// As [`Spearman::new`], if x is not of whole rows, or the first NaN of a column.
@@ -96,17 +77,82 @@ pub fn spearman_columns<X: Score, Y: Score>(
     bootstrap: &Bootstrap,
     threads: &Threads,
 ) -> Result<Vec<Interval>, Error> {
-    let one = Threads::one();
     enough(y.len())?;
     no_nan("y", y, threads)?;
     Error::check_length("x", x.len(), y.len().saturating_mul(columns), "y in each column")?;
-    let ties = Arc::new(Ties::new(y, threads));
-    let intervals = threads.map(columns, |column| {
-        let x: Vec<X> = x.iter().skip(column).step_by(columns).copied().collect();
-        no_nan("x", &x, &one)?;
-        Ok(bootstrap.of(&Spearman { x: Ties::new(&x, &one), y: Arc::clone(&ties) }, threads))
+    let y = Arc::new(by_value(y, threads));
+    let mut ranks = Vec::new();
+    let yy = centre(&y, |_| 1, &mut ranks);
+    let groups = threads.map(columns.div_ceil(TOGETHER), |group| {
+        let columns = group * TOGETHER..columns.min((group + 1) * TOGETHER);
+        let of = |x: Vec<X>| {
+            no_nan("x", &x, threads)?;
+            let x = by_value(&x, threads);
+            if bootstrap.resamples == 0 {
+                return Ok(Interval::none(correlation(&x, |_| 1, &ranks, yy)));
+            }
+            Ok(bootstrap.of(&Spearman { x, y: Arc::clone(&y) }, threads))
+        };
+        gather(x, y.ids.len(), columns).into_iter().map(of).collect::<Result<Vec<_>, _>>()
     });
-    intervals.into_iter().collect()
+    Ok(groups.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Columns that are read at once: the same cache lines hold them.
+const TOGETHER: usize = 4;
+
+/// Rows that stay in the cache while columns are read from them.
+const ROWS: usize = 512;
+
+/// Some columns of a matrix of n rows.
+fn gather<X: Copy>(x: &[X], n: usize, columns: Range<usize>) -> Vec<Vec<X>> {
+    let width = x.len() / n;
+    let mut gathered: Vec<_> = columns.clone().map(|_| Vec::with_capacity(n)).collect();
+    for rows in x.chunks(ROWS * width) {
+        for (column, gathered) in columns.clone().zip(&mut gathered) {
+            gathered.extend(rows.iter().skip(column).step_by(width));
+        }
+    }
+    gathered
+}
+
+/// The rank of each example when example i is there `count(i)` times: the doubled distance from the mean rank. Returns
+/// the sum of their squares.
+#[allow(clippy::cast_possible_wrap)] // n is below 2^32
+fn centre(sorted: &Sorted, count: impl Fn(u32) -> u32, ranks: &mut Vec<i64>) -> i128 {
+    ranks.resize(sorted.ids.len(), 0);
+    let n = ranks.len() as i64;
+    let (mut before, mut squares) = (0, 0);
+    for run in sorted.runs() {
+        let t: i64 = run.iter().map(|&id| i64::from(count(id))).sum();
+        let rank = 2 * before + t - n;
+        for &id in run {
+            ranks[id as usize] = rank;
+        }
+        squares += i128::from(t) * i128::from(rank) * i128::from(rank);
+        before += t;
+    }
+    squares
+}
+
+/// The correlation of x with the y whose ranks are given, with the sum `yy` of their squares.
+#[allow(clippy::cast_possible_wrap)] // n is below 2^32
+fn correlation(x: &Sorted, count: impl Fn(u32) -> u32, ranks: &[i64], yy: i128) -> f64 {
+    let n = ranks.len() as i64;
+    let (mut before, mut xx, mut xy) = (0, 0, 0);
+    for run in x.runs() {
+        let (mut t, mut y) = (0, 0);
+        for &id in run {
+            let count = i64::from(count(id));
+            t += count;
+            y += i128::from(count) * i128::from(ranks[id as usize]);
+        }
+        let rank = i128::from(2 * before + t - n);
+        xx += i128::from(t) * rank * rank;
+        xy += y * rank;
+        before += t;
+    }
+    normalised(xy as f64, xx as f64, yy as f64)
 }
 
 impl Spearman {
@@ -116,41 +162,21 @@ impl Spearman {
     /// NaN, different lengths, fewer than 2 pairs or more than 2^32 - 1.
     pub fn new<X: Score, Y: Score>(x: &[X], y: &[Y], threads: &Threads) -> Result<Self, Error> {
         paired(x, y, threads)?;
-        Ok(Self { x: Ties::new(x, threads), y: Arc::new(Ties::new(y, threads)) })
+        Ok(Self { x: by_value(x, threads), y: Arc::new(by_value(y, threads)) })
     }
 }
 
 impl Statistic for Spearman {
-    type Scratch = Vec<f64>; // of x: twice the distance of each example's rank from the mean rank, an exact integer
+    type Scratch = Vec<i64>; // the ranks of y
 
     fn n(&self) -> usize {
         self.x.ids.len()
     }
 
-    #[allow(clippy::cast_possible_wrap)] // n is below 2^32
-    fn of(&self, counts: &[u32], centred_x: &mut Vec<f64>) -> f64 {
-        let n = self.n() as i64;
-        centred_x.resize(self.n(), 0.0);
-        let (mut before, mut xx) = (0, 0.0);
-        for run in self.x.runs() {
-            let t = total(run, counts);
-            let rank = (2 * before + t - n) as f64;
-            for &id in run {
-                centred_x[id as usize] = rank;
-            }
-            xx += t as f64 * rank * rank;
-            before += t;
-        }
-        let (mut before, mut yy, mut xy) = (0, 0.0, 0.0);
-        for run in self.y.runs() {
-            let t = total(run, counts);
-            let rank = (2 * before + t - n) as f64;
-            let x: f64 = run.iter().map(|&id| f64::from(counts[id as usize]) * centred_x[id as usize]).sum();
-            yy += t as f64 * rank * rank;
-            xy += x * rank;
-            before += t;
-        }
-        normalised(xy, xx, yy)
+    fn of(&self, counts: &[u32], ranks: &mut Vec<i64>) -> f64 {
+        let count = |id: u32| counts[id as usize];
+        let yy = centre(&self.y, count, ranks);
+        correlation(&self.x, count, ranks, yy)
     }
 }
 
@@ -217,8 +243,8 @@ impl Statistic for Pearson {
 /// Kendall's tau-b: (concordant - discordant pairs) over the pairs not tied in x and in y. O(n log n) for a resample.
 #[derive(Debug)]
 pub struct Kendall {
-    x: Ties,
-    y: Ties,
+    x: Sorted,
+    y: Sorted,
     y_rank: Vec<u32>, // of each example: the number of distinct lower y
 }
 
@@ -230,7 +256,7 @@ impl Kendall {
     #[allow(clippy::cast_possible_truncation)] // `paired` holds n below 2^32
     pub fn new<X: Score, Y: Score>(x: &[X], y: &[Y], threads: &Threads) -> Result<Self, Error> {
         paired(x, y, threads)?;
-        let (x, y) = (Ties::new(x, threads), Ties::new(y, threads));
+        let (x, y) = (by_value(x, threads), by_value(y, threads));
         let mut y_rank = vec![0; y.ids.len()];
         for (rank, run) in y.runs().enumerate() {
             for &id in run {
@@ -241,7 +267,7 @@ impl Kendall {
     }
 
     /// Pairs tied in one variable.
-    fn tied(ties: &Ties, counts: &[u32]) -> i64 {
+    fn tied(ties: &Sorted, counts: &[u32]) -> i64 {
         ties.runs().map(|run| total(run, counts)).map(|t| t * (t - 1) / 2).sum()
     }
 }

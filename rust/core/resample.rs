@@ -94,6 +94,13 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// A value without an interval.
+    pub fn none(value: f64) -> Self {
+        Self { value, low: f64::NAN, high: f64::NAN }
+    }
+}
+
 /// The percentile bootstrap: the statistic of the data, and the middle `level` of its values on `resamples` resamples.
 ///
 /// A resample on which the statistic is not defined is left out. Resample b is drawn from its own stream of `seed`, so

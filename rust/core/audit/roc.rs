@@ -2,16 +2,16 @@
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::partition::{Score, no_nan, sorted};
+use crate::partition::{Score, key, no_nan};
 use crate::resample::{Statistic, Statistics};
+use crate::sort::Sorted;
 
 /// Scores in descending order with who is a member. Examples with equal scores are told apart by no threshold.
 #[derive(Debug)]
 pub struct Roc {
-    ids: Vec<u32>,
-    is_member: Vec<bool>, // in the order of `ids`
-    ends: Vec<u32>,       // of the runs of equal scores
-    thresholds: Vec<f64>, // the score of each run
+    descending: Sorted,
+    is_member: Vec<bool>, // in descending order
+    thresholds: Vec<f64>, // the score of each run of equal ones
 }
 
 /// Points of a curve: the shares called "member" when all scores of at least the threshold are.
@@ -30,7 +30,6 @@ impl Roc {
     ///
     /// # Errors
     /// Different lengths, NaN, more than 2^32 - 1 scores, no member or no other.
-    #[allow(clippy::cast_possible_truncation)] // n was compared with u32::MAX
     pub fn new<T: Score>(scores: &[T], members: &[bool], threads: &Threads) -> Result<Self, Error> {
         Error::check_length("members", members.len(), scores.len(), "scores")?;
         no_nan("scores", scores, threads)?;
@@ -38,23 +37,17 @@ impl Roc {
         if count == 0 || count == members.len() || u32::try_from(scores.len()).is_err() {
             return Err(Error::Members { members: count, others: members.len() - count });
         }
-        let mut order = sorted(scores, threads);
-        order.reverse();
-        let ends = order.chunk_by(|a, b| a.0 == b.0).scan(0, |end, run| {
-            *end += run.len() as u32;
-            Some(*end)
-        });
+        let descending = Sorted::new(scores.len(), &|id| !key(scores[id]), threads);
         Ok(Self {
-            ends: ends.collect(),
-            thresholds: order.chunk_by(|a, b| a.0 == b.0).map(|run| scores[run[0].1].into() + 0.0).collect(),
-            is_member: order.iter().map(|&(_, id)| members[id]).collect(),
-            ids: order.into_iter().map(|(_, id)| id as u32).collect(),
+            thresholds: descending.runs().map(|run| scores[run[0] as usize].into() + 0.0).collect(),
+            is_member: descending.ids.iter().map(|&id| members[id as usize]).collect(),
+            descending,
         })
     }
 
     /// Every point of the curve, from (0, 0) to (1, 1): one more than there are distinct scores.
     pub fn curve(&self) -> Curve {
-        let counts = vec![1; self.ids.len()];
+        let counts = vec![1; self.descending.ids.len()];
         let (members, others) = self.totals(&counts);
         let (mut above, mut below) = (vec![0.0], vec![0.0]);
         let (mut m, mut o) = (0, 0);
@@ -70,11 +63,11 @@ impl Roc {
 
     /// Members and others of each run of equal scores, highest first, each example as often as it was drawn.
     fn runs(&self, counts: &[u32]) -> impl Iterator<Item = (u64, u64)> {
-        self.ends.iter().scan(0, |start, &end| {
+        self.descending.ends.iter().scan(0, |start, &end| {
             let run = *start as usize..end as usize;
             *start = end;
             let (mut members, mut all) = (0, 0);
-            for (&id, &is_member) in self.ids[run.clone()].iter().zip(&self.is_member[run]) {
+            for (&id, &is_member) in self.descending.ids[run.clone()].iter().zip(&self.is_member[run]) {
                 let count = u64::from(counts[id as usize]);
                 all += count;
                 members += count * u64::from(is_member); // no branch: nobody can predict it
@@ -97,7 +90,7 @@ impl Statistic for Auc<'_> {
     type Scratch = ();
 
     fn n(&self) -> usize {
-        self.0.ids.len()
+        self.0.descending.ids.len()
     }
 
     fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
@@ -125,7 +118,7 @@ impl Statistic for TprAt<'_> {
     type Scratch = ();
 
     fn n(&self) -> usize {
-        self.roc.ids.len()
+        self.roc.descending.ids.len()
     }
 
     fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
@@ -166,7 +159,7 @@ impl Statistics for Sweep<'_> {
     type Scratch = Vec<(u64, u64)>; // members and others in the highest 0, 1, .. runs
 
     fn n(&self) -> usize {
-        self.roc.ids.len()
+        self.roc.descending.ids.len()
     }
 
     fn width(&self) -> usize {
