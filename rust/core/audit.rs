@@ -8,6 +8,7 @@ use half::{bf16, f16};
 
 use crate::error::Error;
 use crate::logits::{Logit, Logits};
+use crate::simd::{self, CACHE_LINE};
 
 pub mod epsilon;
 pub mod klom;
@@ -18,6 +19,9 @@ pub mod tow;
 
 /// Examples of one piece of work: the running sums of a kernel stay in the cache, and rows are read by the kilobyte.
 const WIDTH: usize = 256;
+
+/// Models whose φ are asked for before they are read.
+const AHEAD: usize = 8;
 
 /// No φ is larger: the square of a difference must fit into an f64.
 pub const LARGEST: f64 = 1e150;
@@ -66,11 +70,28 @@ impl<'a> Phi<'a> {
     fn read(&self, model: usize, examples: &Range<usize>, out: &mut [f64]) -> bool {
         let (start, end) = (model * self.n + examples.start, model * self.n + examples.end);
         match self.values {
-            Logits::F64(x) => widen(&x[start..end], out),
-            Logits::F32(x) => widen(&x[start..end], out),
-            Logits::F16(x) => widen::<f16>(&x[start..end], out),
-            Logits::Bf16(x) => widen::<bf16>(&x[start..end], out),
+            Logits::F64(x) => self.widen(x, start..end, out),
+            Logits::F32(x) => self.widen(x, start..end, out),
+            Logits::F16(x) => self.widen::<f16>(x, start..end, out),
+            Logits::Bf16(x) => self.widen::<bf16>(x, start..end, out),
         }
+    }
+
+    /// While it reads a part of a row, it asks for the same part of a row further down, which no CPU foresees.
+    #[inline(always)]
+    fn widen<T: Logit>(&self, values: &[T], part: Range<usize>, out: &mut [f64]) -> bool {
+        let ahead = part.start + AHEAD * self.n..part.end + AHEAD * self.n;
+        if part.len() <= WIDTH
+            && let Some(ahead) = values.get(ahead)
+        {
+            ahead.iter().step_by(CACHE_LINE / size_of::<T>()).for_each(simd::prefetch);
+        }
+        let mut sane = true;
+        for (x, to) in values[part].iter().zip(out) {
+            *to = x.widen();
+            sane &= to.abs() <= LARGEST; // false for NaN
+        }
+        sane
     }
 
     /// The error that names the first φ that [`Phi::read`] refused.
@@ -80,14 +101,4 @@ impl<'a> Phi<'a> {
         let at = (0..self.models * self.n).find(bad).unwrap_or(0);
         Error::Phi { name: self.name, model: at / self.n, id: at % self.n }
     }
-}
-
-#[inline(always)]
-fn widen<T: Logit>(from: &[T], to: &mut [f64]) -> bool {
-    let mut sane = true;
-    for (x, to) in from.iter().zip(to) {
-        *to = x.widen();
-        sane &= to.abs() <= LARGEST; // false for NaN
-    }
-    sane
 }

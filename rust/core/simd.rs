@@ -50,8 +50,7 @@ pub fn prefetch<T>(value: &T) {
 }
 
 /// Bytes.
-#[cfg(target_arch = "x86_64")]
-const CACHE_LINE: usize = 64;
+pub const CACHE_LINE: usize = 64;
 
 /// An instruction set, narrowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

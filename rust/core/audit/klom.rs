@@ -44,8 +44,7 @@ pub fn klom(
     let blocks = threads.map_chunks(unlearned.n, WIDTH, |examples| {
         let ranges = simd::dispatch(Ranges { sides, examples: examples.clone() })?;
         let counts = sides.map(|phi| simd::dispatch(Count { phi, examples: examples.clone(), ranges: &ranges, bins }));
-        let [unlearned, oracle] = counts.each_ref().map(|counts| counts.chunks_exact(bins));
-        Ok(unlearned.zip(oracle).map(|(p, q)| divergence(p, q, &shares)).collect::<Vec<_>>())
+        Ok(divergence(&counts, &shares)[..examples.len()].to_vec())
     });
     let blocks = blocks.into_iter().collect::<Result<Vec<_>, usize>>().map_err(|side| sides[side].refused())?;
     Ok(blocks.concat())
@@ -58,10 +57,16 @@ fn shares(models: usize, bins: usize, smoothing: f64) -> Vec<(f64, f64)> {
     (0..=models).map(share).map(|share| (share, share.ln())).collect()
 }
 
-/// Σ p (ln p - ln q), not below 0 by rounding.
-fn divergence(p: &[u32], q: &[u32], shares: &[Vec<(f64, f64)>; 2]) -> f64 {
-    let shares = p.iter().zip(q).map(|(&p, &q)| (shares[0][p as usize], shares[1][q as usize]));
-    shares.map(|((p, ln_p), (_, ln_q))| p * (ln_p - ln_q)).sum::<f64>().max(0.0)
+/// Σ p (ln p - ln q) of each example, not below 0 by rounding.
+fn divergence(counts: &[Vec<[u32; WIDTH]>; 2], shares: &[Vec<(f64, f64)>; 2]) -> [f64; WIDTH] {
+    let mut sums = [0.0; WIDTH];
+    for (p, q) in counts[0].iter().zip(&counts[1]) {
+        for (sum, (&p, &q)) in sums.iter_mut().zip(p.iter().zip(q)) {
+            let ((p, ln_p), (_, ln_q)) = (shares[0][p as usize], shares[1][q as usize]);
+            *sum += p * (ln_p - ln_q);
+        }
+    }
+    sums.map(|sum| sum.max(0.0))
 }
 
 /// The smallest and largest φ of each example.
@@ -95,7 +100,7 @@ impl Kernel for Ranges<'_> {
     }
 }
 
-/// The histograms of one side, `bins` counts for each example.
+/// The histograms of one side: how many models are in each bin, example by example.
 struct Count<'a> {
     phi: &'a Phi<'a>,
     examples: Range<usize>,
@@ -104,33 +109,81 @@ struct Count<'a> {
 }
 
 impl Kernel for Count<'_> {
-    type Output = Vec<u32>;
+    type Output = Vec<[u32; WIDTH]>;
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // the low bits are the bin
-    fn run(self) -> Vec<u32> {
+    fn run(self) -> Self::Output {
         let Self { phi, examples, ranges: [low, high], bins } = self;
-        let mut counts = vec![0; examples.len() * bins];
+        let mut counts = vec![[0; WIDTH]; bins];
         let [mut step, mut per_step, mut x] = [Aligned([0.0; WIDTH]); 3];
         for k in 0..WIDTH {
             step[k] = (high[k] - low[k]) / bins as f64;
             per_step[k] = (1.0 / step[k]).min(f64::MAX); // if there is but one value, any bin will do
         }
-        let mut bin = Aligned([0_u32; WIDTH]);
-        for model in 0..phi.models {
-            phi.read(model, &examples, &mut *x);
-            for k in 0..WIDTH {
-                let last = bins as f64 - 1.0;
-                let guess = (x[k] - low[k]) * per_step[k];
-                let rounded = if guess < last { guess } else { last } + INTEGER;
-                // It may be one too high, and is rounded: the edges, low + bin * step, have the last word.
-                let above = x[k] < low[k] + (rounded - INTEGER) * step[k];
-                bin[k] = (rounded - if above { 1.0 } else { 0.0 }).to_bits() as u32;
+        let mut found = [Aligned([0_u16; WIDTH]); ROWS];
+        for first in (0..phi.models).step_by(ROWS) {
+            let rows = ROWS.min(phi.models - first);
+            for (model, found) in (first..first + rows).zip(&mut found) {
+                phi.read(model, &examples, &mut *x);
+                for k in 0..WIDTH {
+                    let last = bins as f64 - 1.0;
+                    let guess = (x[k] - low[k]) * per_step[k];
+                    let rounded = if guess < last { guess } else { last } + INTEGER;
+                    // It may be one too high, and is rounded: the edges, low + bin * step, have the last word.
+                    let above = x[k] < low[k] + (rounded - INTEGER) * step[k];
+                    found[k] = low_bits(rounded - if above { 1.0 } else { 0.0 });
+                }
             }
-            for (bin, counts) in bin.iter().zip(counts.chunks_exact_mut(bins)) {
-                counts[*bin as usize] += 1;
-            }
+            add(&mut counts, &found[..rows], examples.len());
         }
         counts
     }
 }
+
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // the bin is there
+fn low_bits(x: f64) -> u16 {
+    x.to_bits() as u16
+}
+
+/// Rows that are counted together; fewer than a byte can count.
+const ROWS: usize = 16;
+
+/// With more bins it is faster to add each φ to its bin than to compare it with all of them.
+const FEW: usize = 64;
+
+/// Counts the bins that some models found for some examples.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // few bins
+fn add(counts: &mut [[u32; WIDTH]], found: &[Aligned<[u16; WIDTH]>], examples: usize) {
+    if counts.len() > FEW {
+        for row in found {
+            for (k, &bin) in row[..examples].iter().enumerate() {
+                counts[bin as usize][k] += 1;
+            }
+        }
+        return;
+    }
+    let mut bytes = [Aligned([0_u8; WIDTH]); ROWS];
+    for (bytes, row) in bytes.iter_mut().zip(found) {
+        for k in 0..WIDTH {
+            bytes[k] = row[k] as u8;
+        }
+    }
+    for (bin, counts) in counts.iter_mut().enumerate() {
+        for k in (0..WIDTH).step_by(LANES) {
+            let mut equal = [0_u8; LANES];
+            for bytes in &bytes[..found.len()] {
+                for lane in 0..LANES {
+                    equal[lane] += u8::from(bytes[k + lane] == bin as u8);
+                }
+            }
+            for lane in 0..LANES {
+                counts[k + lane] += u32::from(equal[lane]);
+            }
+        }
+    }
+}
+
+/// Examples whose counts stay in registers.
+const LANES: usize = 64;
