@@ -8,12 +8,12 @@ use unmemorize::audit::rmia::Probabilities;
 use unmemorize::audit::roc::{Auc, Roc, Sweep, TprAt};
 use unmemorize::audit::tow::Tow;
 use unmemorize::audit::{self, Phi};
-use unmemorize::resample::{Bootstrap, Interval};
+use unmemorize::resample::Interval;
 
 use crate::error::Failure;
 use crate::events::LogitsArray;
 use crate::interrupt::interruptible;
-use crate::rank::triple;
+use crate::rank::{Resampling, triple};
 use crate::scores::{Scores, on_scores};
 
 type Mask<'py> = PyReadonlyArray2<'py, bool>;
@@ -136,19 +136,15 @@ fn intervals(py: Python<'_>, found: Vec<Interval>) -> Intervals<'_> {
 }
 
 #[pyfunction]
-#[allow(clippy::too_many_arguments)] // those of the bootstrap too
 fn epsilon_intervals<'py>(
     py: Python<'py>,
     unlearned: LogitsArray<'py>,
     oracle: LogitsArray<'py>,
     delta: f64,
-    level: f64,
-    resamples: usize,
-    seed: u64,
-    n_threads: usize,
+    resampling: Resampling,
 ) -> Result<Intervals<'py>, Failure> {
     let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
-    let bootstrap = Bootstrap { level, resamples, seed };
+    let (bootstrap, n_threads) = resampling.split();
     let found = interruptible(py, n_threads, |threads| {
         audit::epsilon::intervals(&unlearned, &oracle, delta, &bootstrap, threads)
     })?;
@@ -161,10 +157,7 @@ fn tow(
     py: Python<'_>,
     difference: PyReadonlyArray1<'_, i8>,
     sizes: Vec<usize>,
-    level: f64,
-    resamples: usize,
-    seed: u64,
-    n_threads: usize,
+    resampling: Resampling,
 ) -> Result<(f64, f64, f64), Failure> {
     let difference = difference.as_slice()?;
     let ends = sizes.iter().scan(0, |end, size| {
@@ -173,7 +166,7 @@ fn tow(
     });
     let ends: Vec<usize> = ends.collect();
     Error::check_length("difference", difference.len(), sizes.iter().sum(), "the sizes of its groups")?;
-    let bootstrap = Bootstrap { level, resamples, seed };
+    let (bootstrap, n_threads) = resampling.split();
     interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Tow { difference, ends: &ends }, threads))).map(triple)
 }
 
@@ -201,29 +194,14 @@ impl PyRoc {
     }
 
     /// (value, low, high)
-    fn auc(
-        &self,
-        py: Python<'_>,
-        level: f64,
-        resamples: usize,
-        seed: u64,
-        n_threads: usize,
-    ) -> Result<(f64, f64, f64), Failure> {
-        let bootstrap = Bootstrap { level, resamples, seed };
+    fn auc(&self, py: Python<'_>, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
+        let (bootstrap, n_threads) = resampling.split();
         interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Auc(&self.0), threads))).map(triple)
     }
 
     /// (value, low, high)
-    fn tpr_at(
-        &self,
-        py: Python<'_>,
-        fpr: f64,
-        level: f64,
-        resamples: usize,
-        seed: u64,
-        n_threads: usize,
-    ) -> Result<(f64, f64, f64), Failure> {
-        let bootstrap = Bootstrap { level, resamples, seed };
+    fn tpr_at(&self, py: Python<'_>, fpr: f64, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
+        let (bootstrap, n_threads) = resampling.split();
         let statistic = TprAt { roc: &self.0, fpr };
         interruptible(py, n_threads, |threads| Ok(bootstrap.of(&statistic, threads))).map(triple)
     }
@@ -233,12 +211,9 @@ impl PyRoc {
         &self,
         py: Python<'py>,
         thresholds: PyReadonlyArray1<'py, f64>,
-        level: f64,
-        resamples: usize,
-        seed: u64,
-        n_threads: usize,
+        resampling: Resampling,
     ) -> Result<Intervals<'py>, Failure> {
-        let (bootstrap, thresholds) = (Bootstrap { level, resamples, seed }, thresholds.as_slice()?);
+        let ((bootstrap, n_threads), thresholds) = (resampling.split(), thresholds.as_slice()?);
         let found =
             interruptible(py, n_threads, |threads| Ok(bootstrap.of_each(&Sweep::new(&self.0, thresholds)?, threads)))?;
         Ok(intervals(py, found))

@@ -8,6 +8,17 @@ use unmemorize::resample::{self, Bootstrap, Interval, Mean, Quantile};
 use crate::error::Failure;
 use crate::scores::{Scores, on_scores};
 
+/// What every bootstrap is told: level, number of resamples, seed and number of threads.
+#[derive(FromPyObject)]
+pub struct Resampling(f64, usize, u64, usize);
+
+impl Resampling {
+    pub fn split(&self) -> (Bootstrap, usize) {
+        let &Self(level, resamples, seed, n_threads) = self;
+        (Bootstrap { level, resamples, seed }, n_threads)
+    }
+}
+
 /// What Python gets of an interval.
 pub fn triple(Interval { value, low, high }: Interval) -> (f64, f64, f64) {
     (value, low, high)
@@ -31,12 +42,9 @@ macro_rules! correlation {
             py: Python<'_>,
             x: Scores<'_>,
             y: Scores<'_>,
-            level: f64,
-            resamples: usize,
-            seed: u64,
-            n_threads: usize,
+            resampling: Resampling,
         ) -> Result<(f64, f64, f64), Failure> {
-            let bootstrap = Bootstrap { level, resamples, seed };
+            let (bootstrap, n_threads) = resampling.split();
             on_scores!(py, n_threads, [x, y], |threads| Ok(bootstrap.of(&$statistic::new(x, y, threads)?, threads)))
                 .map(triple)
         }
@@ -49,48 +57,29 @@ correlation!(kendall, Kendall);
 
 /// (value, low, high) of each column of x, which is given row by row.
 #[pyfunction]
-#[allow(clippy::too_many_arguments)] // those of a correlation, and a width
 fn spearman_columns(
     py: Python<'_>,
     x: Scores<'_>,
     columns: usize,
     y: Scores<'_>,
-    level: f64,
-    resamples: usize,
-    seed: u64,
-    n_threads: usize,
+    resampling: Resampling,
 ) -> Result<Vec<(f64, f64, f64)>, Failure> {
-    let bootstrap = Bootstrap { level, resamples, seed };
+    let (bootstrap, n_threads) = resampling.split();
     let found =
         on_scores!(py, n_threads, [x, y], |threads| { rank::spearman_columns(x, columns, y, &bootstrap, threads) })?;
     Ok(found.into_iter().map(triple).collect())
 }
 
 #[pyfunction]
-fn mean(
-    py: Python<'_>,
-    values: Scores<'_>,
-    level: f64,
-    resamples: usize,
-    seed: u64,
-    n_threads: usize,
-) -> Result<(f64, f64, f64), Failure> {
-    let bootstrap = Bootstrap { level, resamples, seed };
+fn mean(py: Python<'_>, values: Scores<'_>, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
+    let (bootstrap, n_threads) = resampling.split();
     on_scores!(py, n_threads, [values], |threads| Ok(bootstrap.of(&Mean::new(values, threads)?, threads))).map(triple)
 }
 
 /// `q`: in [0, 1].
 #[pyfunction]
-fn quantile(
-    py: Python<'_>,
-    values: Scores<'_>,
-    q: f64,
-    level: f64,
-    resamples: usize,
-    seed: u64,
-    n_threads: usize,
-) -> Result<(f64, f64, f64), Failure> {
-    let bootstrap = Bootstrap { level, resamples, seed };
+fn quantile(py: Python<'_>, values: Scores<'_>, q: f64, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
+    let (bootstrap, n_threads) = resampling.split();
     on_scores!(py, n_threads, [values], |threads| Ok(bootstrap.of(&Quantile::new(values, q, threads)?, threads)))
         .map(triple)
 }

@@ -96,7 +96,7 @@ def epsilon_interval(
     """
     unlearned, oracle = _checked(unlearned_phi, oracle_phi, delta)
     options = bootstrap_options(level, resamples, seed, n_threads)
-    return EpsilonInterval(*_core.epsilon_intervals(unlearned, oracle, delta, *options))
+    return EpsilonInterval(*_core.epsilon_intervals(unlearned, oracle, delta, options))
 
 
 def _checked(unlearned_phi: ArrayLike, oracle_phi: ArrayLike, delta: float) -> tuple[NDArray[Any], NDArray[Any]]:

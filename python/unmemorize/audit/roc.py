@@ -88,8 +88,8 @@ class Roc:
         Raises:
             ValueError: an argument out of range.
         """
-        arguments = bootstrap_options(level, resamples, seed, n_threads)
-        return Estimate(*self._sorted.auc(*arguments), self.n_members + self.n_others)
+        options = bootstrap_options(level, resamples, seed, n_threads)
+        return Estimate(*self._sorted.auc(options), self.n_members + self.n_others)
 
     def tpr_interval(
         self,
@@ -119,7 +119,7 @@ class Roc:
         if _exact(method):
             return proportion_interval(round(value * self.n_members), self.n_members, level)
         options = bootstrap_options(level, resamples, seed, n_threads)
-        return Estimate(*self._sorted.tpr_at(fpr, *options), self.n_members + self.n_others)
+        return Estimate(*self._sorted.tpr_at(fpr, options), self.n_members + self.n_others)
 
     def sweep(
         self,
@@ -152,7 +152,7 @@ class Roc:
         if together and not exact:
             raise ValueError("together: expected method='clopper-pearson', got 'bootstrap'")
         options = bootstrap_options(level, 0 if exact else resamples, seed, n_threads)
-        rates = np.stack(self._sorted.sweep(at, *options)).reshape(3, -1, 2)  # value, low, high of each threshold
+        rates = np.stack(self._sorted.sweep(at, options)).reshape(3, -1, 2)  # value, low, high of each threshold
         if exact:
             each = 1 - (1 - level) / max(2 * len(at), 1) if together else level
             for side, n in enumerate((self.n_members, self.n_others)):
@@ -212,7 +212,7 @@ def roc(scores: ArrayLike, members: ArrayLike, *, n_threads: int | None = None) 
     """
     who = _arrays.matrix_bool(members, "members", "(n,)")
     core = _core.Roc(_arrays.scores(scores, "scores"), who, _arrays.threads(n_threads))
-    auc, _, _ = core.auc(0.5, 0, 0, 1)
+    auc, _, _ = core.auc((0.5, 0, 0, 1))
     count = int(who.sum())
     return Roc(*core.curve(), auc, count, len(who) - count, core)
 

@@ -95,7 +95,7 @@ def tow_interval(
             raise ValueError(f"oracle: expected {len(ours)} values of {name!r}, got {len(theirs)}")
     difference = np.concatenate([ours.astype(np.int8) - theirs for ours, theirs in zip(*groups, strict=True)])
     options = bootstrap_options(level, resamples, seed, n_threads)
-    return Estimate(*_core.tow(difference, [len(group) for group in groups[0]], *options), len(difference))
+    return Estimate(*_core.tow(difference, [len(group) for group in groups[0]], options), len(difference))
 
 
 def tow_mia(unlearned: Mapping[str, float], oracle: Mapping[str, float]) -> TowMia:

@@ -51,9 +51,9 @@ def bootstrap_interval(
     if callable(statistic):
         found = _resampled(statistic, x, *options)
     elif statistic == "mean":
-        found = _core.mean(x, *options)
+        found = _core.mean(x, options)
     else:
-        found = _core.quantile(x, _quantile(statistic), *options)
+        found = _core.quantile(x, _quantile(statistic), options)
     return Estimate(*found, len(x))
 
 
