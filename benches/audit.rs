@@ -3,13 +3,15 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use unmemorize::audit::Phi;
-use unmemorize::audit::epsilon::epsilon;
+use unmemorize::audit::epsilon::{epsilon, intervals};
 use unmemorize::audit::klom::klom;
 use unmemorize::audit::lira::{Variance, lira, u_lira};
 use unmemorize::audit::rmia::{Probabilities, rmia};
 use unmemorize::audit::roc::{Auc, Roc, TprAt};
+use unmemorize::audit::tow::Tow;
 use unmemorize::logits::Logits;
 use unmemorize::parallel::{Threads, available};
+use unmemorize::proportion::clopper_pearson;
 use unmemorize::resample::{Bootstrap, SplitMix64};
 
 const N: usize = 50_000;
@@ -56,6 +58,11 @@ fn audit(c: &mut Criterion) {
     });
     group.bench_function("klom", |b| b.iter(|| klom(black_box(&unlearned), &oracle, 20, 1e-5, &threads)));
     group.bench_function("epsilon", |b| b.iter(|| epsilon(black_box(&unlearned), &oracle, 1e-5, &threads)));
+    let few = Bootstrap { level: 0.95, resamples: 10, seed: 0 };
+    group.throughput(Throughput::Elements((few.resamples * 2 * MODELS * N) as u64));
+    group.bench_function("epsilon, 10 resamples", |b| {
+        b.iter(|| intervals(black_box(&unlearned), &oracle, 1e-5, &few, &threads));
+    });
 
     let positive = |len, seed| random(len, seed).into_iter().map(|x| 1.0 - x).collect::<Vec<_>>();
     let (p, q, z, w) = (random(N, 5), positive(N, 6), random(POPULATION, 7), positive(POPULATION, 8));
@@ -73,6 +80,15 @@ fn audit(c: &mut Criterion) {
     group.bench_function("auc, 100 resamples", |b| b.iter(|| bootstrap.of(black_box(&Auc(&roc)), &threads)));
     group.bench_function("tpr at 1%, 100 resamples", |b| {
         b.iter(|| bootstrap.of(black_box(&TprAt { roc: &roc, fpr: 0.01 }), &threads));
+    });
+    let difference: Vec<i8> = p.iter().map(|x| i8::from(*x < 0.1) - i8::from(*x > 0.9)).collect();
+    let tow = Tow { difference: &difference, ends: &[3_000, 40_000, N] };
+    group.bench_function("tow, 100 resamples", |b| b.iter(|| bootstrap.of(black_box(&tow), &threads)));
+
+    let every: Vec<i64> = (0_i64..).take(N / 2).collect();
+    group.throughput(Throughput::Elements(every.len() as u64));
+    group.bench_function("clopper-pearson", |b| {
+        b.iter(|| clopper_pearson(black_box(&every), N / 2, 0.95, &threads));
     });
     group.finish();
 }

@@ -211,6 +211,61 @@ def sorted_roc(inputs: Attack) -> dict[str, Any]:
     return percentiles(area(np.ones_like(member, np.int64)), [area(drawn[order]) for drawn in inputs.draws])
 
 
+def scipy_sweep(inputs: Attack) -> tuple[np.ndarray, ...]:
+    """Exact ends of both rates at each score, as quantiles of beta distributions."""
+    member = inputs.members[np.argsort(-inputs.scores)]
+    found = []
+    for who in (member, ~member):
+        k, n = np.cumsum(who), who.sum()
+        with np.errstate(invalid="ignore"):
+            found += [np.nan_to_num(stats.beta.ppf(0.025, k, n - k + 1), nan=0.0)]
+            found += [np.nan_to_num(stats.beta.ppf(0.975, k + 1, n - k), nan=1.0)]
+    return tuple(found)
+
+
+def ours_sweep(inputs: Attack) -> Any:
+    curve = um.audit.roc(inputs.scores, inputs.members)
+
+    def ends_of_both() -> tuple[np.ndarray, ...]:
+        found = curve.sweep()
+        return found.tpr_low, found.tpr_high, found.fpr_low, found.fpr_high
+
+    return ends_of_both
+
+
+# ToW
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    unlearned: dict[str, np.ndarray]  # bool, who is right, of each group of examples
+    oracle: dict[str, np.ndarray]
+    draws: list[np.ndarray]
+    resamples: int
+
+
+def verdicts(random: np.random.Generator, n: int, resamples: int) -> Verdicts:
+    sizes = {"forget": n // 10, "retain": n // 2, "test": n - n // 10 - n // 2}
+    unlearned, oracle = ({name: random.random(size) < 0.8 for name, size in sizes.items()} for _ in range(2))
+    draws = [_core.resample_counts(n, 0, b) for b in range(max(2, resamples // SLICE))]
+    return Verdicts(unlearned, oracle, draws, resamples)
+
+
+def ours_tow(inputs: Verdicts) -> Any:
+    um.audit.tow_interval(inputs.unlearned, inputs.oracle, resamples=inputs.resamples)
+    return lambda: ends(um.audit.tow_interval(inputs.unlearned, inputs.oracle, resamples=len(inputs.draws)))
+
+
+def numpy_tow(inputs: Verdicts) -> tuple[float, float]:
+    """Differences of the two models, weighted by how often each example is drawn."""
+    u, o = (np.concatenate(list(side.values())) for side in (inputs.unlearned, inputs.oracle))
+    starts = np.cumsum([0, *map(len, inputs.oracle.values())])[:-1]
+    difference = u.astype(np.int64) - o
+    sums = [(np.add.reduceat(difference * drawn, starts), np.add.reduceat(drawn, starts)) for drawn in inputs.draws]
+    low, high = np.quantile([np.prod(1 - np.abs(total / count)) for total, count in sums], [0.025, 0.975])
+    return low, high
+
+
 WORKS = (
     Work(
         "LiRA, 256 x 50,000",
@@ -264,6 +319,26 @@ WORKS = (
             "NumPy, sorted once": Peer(stateless(sorted_roc), share=1 / SLICE),
         },
         lambda n, resamples: 9 * n,
+        tolerance=1e-9,
+    ),
+    Work(
+        "ROC, exact intervals at 50,000 thresholds",
+        attack,
+        {"n": 50_000, "resamples": 2},
+        {"n": 200, "resamples": 2},
+        ours_sweep,
+        {"scipy.stats.beta.ppf": Peer(stateless(scipy_sweep))},
+        lambda n, resamples: 65 * n,
+        tolerance=1e-9,
+    ),
+    Work(
+        "ToW, 1,000 resamples of 50,000",
+        verdicts,
+        {"n": 50_000, "resamples": 1000},
+        {"n": 200, "resamples": 40},
+        stateless(ours_tow),
+        {"NumPy": Peer(stateless(numpy_tow), share=1 / SLICE)},
+        lambda n, resamples: 2 * n,
         tolerance=1e-9,
     ),
 )
