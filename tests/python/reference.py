@@ -14,6 +14,27 @@ def strata(score, k):
     return result
 
 
+def random_numbers(n, seed):
+    """SplitMix64 (Steele, Lea & Flood 2014) from its first stream: a hash of the position."""
+
+    def mix(z):
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+    golden = np.array([0x9E3779B97F4A7C15], np.uint64)
+    start = mix(mix(np.array([seed], np.uint64) + golden))
+    return mix(start + np.arange(1, n + 1, dtype=np.uint64) * golden)
+
+
+def sample(n, size, seed):
+    return np.sort(np.argsort(random_numbers(n, seed), kind="stable")[:size])
+
+
+def random_strata(n, k, seed):
+    return strata(np.argsort(np.argsort(random_numbers(n, seed), kind="stable")), k)
+
+
 def average_ranks(x):
     x = np.asarray(x)
     return np.array([(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x])

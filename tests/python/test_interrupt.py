@@ -15,6 +15,21 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "e.update(ids, x, 0 * ids, n_threads=N)",
         "e.seen.any()",
     ),
+    "pack": (
+        "x = np.zeros((4000, 500_000), bool)",
+        "um.BitMatrix.pack(x, n_threads=N)",
+        "x[0].sum()",
+    ),
+    "unpack": (
+        "x = um.BitMatrix.pack(np.zeros((2000, 500_000), bool))",
+        "x.unpack(n_threads=N)",
+        "x.shape",
+    ),
+    "out of sample": (
+        "m, p = np.zeros((2000, 50_000), bool), np.full((50_000, 100), 0.01, np.float16)",
+        "estimators.out_of_sample(m, itertools.repeat(p, 2000), n_threads=N)",
+        "m[0].sum()",
+    ),
     "ensemble": (
         "x = np.random.default_rng(0).random((400, 5000)) < 0.5",
         "ensemble.reliability(x, x, splits=100_000, n_threads=N)",
@@ -31,6 +46,11 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "stats.kendall(x, x, resamples=10_000_000, n_threads=N)",
         "x.sum()",
     ),
+    "columns": (
+        "x = np.random.default_rng(0).random((1000, 4))",
+        "stats.spearman_columns(x, x[:, 0], resamples=1_000_000, n_threads=N)",
+        "x[:9].tobytes()",
+    ),
     "resample": (
         "x = np.arange(1000.0)",
         "stats.bootstrap_interval(x, resamples=10_000_000, n_threads=N)",
@@ -45,6 +65,11 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "x = np.random.default_rng(0).random((64, 400_000), np.float32); m = x < 0.5",
         "audit.lira(x, m, x[0], n_threads=N)",
         "m.sum()",
+    ),
+    "u_lira": (
+        "x = np.random.default_rng(0).random((64, 400_000), np.float32)",
+        "audit.u_lira(x, x, n_threads=N)",
+        "x[:, 0].tobytes()",
     ),
     "rmia": (
         "x = np.random.default_rng(0).uniform(0.1, 1, 10_000_000)",
@@ -66,6 +91,11 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "audit.klom(x, x, bins=60_000, n_threads=N)",
         "x.sum()",
     ),
+    "tow": (
+        "x = dict.fromkeys(('forget', 'retain', 'test'), np.arange(500) % 2 > 0)",
+        "audit.tow_interval(x, x, resamples=10_000_000, n_threads=N)",
+        "x['test'].sum()",
+    ),
     "roc": (
         "x = np.arange(2000.0); found = audit.roc(x, x > 1000)",
         "found.auc_interval(resamples=10_000_000, n_threads=N)",
@@ -74,9 +104,10 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
 }
 
 CODE = """
-import os, signal, threading, time
+import itertools, os, signal, threading, time
 import numpy as np, unmemorize as um
 from unmemorize import audit, ensemble, partition, stats
+from unmemorize.ensemble import estimators
 N = {n_threads}
 {before}
 state = {state}

@@ -166,6 +166,13 @@ def test_samples_are_distinct_and_repeatable(size):
     assert size in (0, 100) or not np.array_equal(found, partition.sample(100, size, seed=4))
 
 
+@given(st.integers(1, 200), st.integers(0, 200), st.integers(0, 2**64 - 1))
+def test_samples_and_random_strata_are_those_of_their_twins(n, size, seed):
+    size, k = min(size, n), max(1, min(size, n))
+    assert np.array_equal(partition.sample(n, size, seed=seed), reference.sample(n, size, seed))
+    assert np.array_equal(partition.random_strata(n, k, seed=seed), reference.random_strata(n, k, seed))
+
+
 def test_samples_are_the_same_on_every_machine():
     assert partition.sample(1000, 5, seed=0).tolist() == [201, 436, 700, 826, 869]
     assert partition.random_strata(9, 3, seed=2**64 - 1).tolist() == [1, 1, 0, 1, 0, 2, 2, 2, 0]
