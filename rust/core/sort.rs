@@ -98,13 +98,16 @@ impl Digit {
     }
 }
 
-struct Radix<'a, K> {
-    key: &'a K,
+/// The key of a position; not generic, so that the sort is compiled once.
+type Key<'a> = &'a (dyn Fn(usize) -> u64 + Sync);
+
+struct Radix<'a> {
+    key: Key<'a>,
     exact: bool,
     threads: &'a Threads,
 }
 
-impl<K: Fn(usize) -> u64 + Sync> Radix<'_, K> {
+impl Radix<'_> {
     /// Sorts `words` with `other` for working memory, where the result is if it is to be `moved`.
     fn sort(&self, words: &mut [u64], other: &mut [u64], moved: bool) {
         let Some(digit) = self.digit(words) else {
