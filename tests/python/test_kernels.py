@@ -26,6 +26,12 @@ def curve(t, scores, members):
     return found.fpr, found.tpr, found.auc, intervals, [vars(sweep) for sweep in sweeps], found.epsilon(n_threads=t)
 
 
+def tow_interval(t, *sides):
+    groups = ("forget", "retain", "test")
+    unlearned, oracle = ({name: side[row] for row, name in enumerate(groups)} for side in sides)
+    return audit.tow_interval(unlearned, oracle, resamples=20, n_threads=t)
+
+
 KERNELS = {  # name: (the function of n_threads and arrays, which arrays it takes)
     "events": (events, "ids logits labels"),
     "pack": (lambda t, x: um.BitMatrix.pack(x, n_threads=t).packed(), "member"),
@@ -58,6 +64,7 @@ KERNELS = {  # name: (the function of n_threads and arrays, which arrays it take
     "epsilon": (lambda t, *x: audit.epsilon(*x, n_threads=t), "phi oracle"),
     "epsilon_interval": (lambda t, *x: vars(audit.epsilon_interval(*x, resamples=9, n_threads=t)), "phi oracle"),
     "roc": (curve, "score members"),
+    "tow_interval": (tow_interval, "member correct"),
 }
 ALL = pytest.mark.parametrize("name", KERNELS)
 
