@@ -70,7 +70,9 @@ def test_what_is_wrong_is_named(arguments, message):
         rmia(*arguments)
 
 
-@pytest.mark.parametrize(("name", "bad"), [("gamma", 0.0), ("gamma", np.nan), ("a", 1.5), ("a", np.nan)])
+@pytest.mark.parametrize(
+    ("name", "bad"), [("gamma", 0.0), ("gamma", 5e-324), ("gamma", np.nan), ("a", 1.5), ("a", np.nan)]
+)
 def test_a_setting_out_of_range_is_named(name, bad):
     with pytest.raises(ValueError, match=f"{name}: expected .* got {bad}"):
         rmia([0.5], [0.5], [0.5], [0.5], **{name: bad})

@@ -28,7 +28,7 @@ def rmia(
             ``ensemble.out_of_sample(ids)`` at the labels.
         population_target: (N,) as ``target``, of examples from the same distribution, usually the test set.
         population_reference: (N,) as ``reference``.
-        gamma: above 0; larger: fewer false alarms at the top.
+        gamma: a normal number above 0; larger: fewer false alarms at the top.
         a: in [0, 1], tuned on a held-out reference model; published for CIFAR-10: 0.3. None: online.
         n_threads: None: all that the process may use.
 
@@ -46,8 +46,8 @@ def rmia(
         >>> rmia([0.9, 0.5], [0.3, 0.5], [0.6, 0.2], [0.5, 0.4]).tolist()
         [1.0, 0.5]
     """
-    if not 0 < gamma < np.inf:
-        raise ValueError(f"gamma: expected a number above 0, got {gamma}")
+    if not np.finfo(np.float64).tiny <= gamma < np.inf:
+        raise ValueError(f"gamma: expected a number from 2.2e-308 on, got {gamma}")
     if a is not None and not 0 <= a <= 1:
         raise ValueError(f"a: expected None or a number in [0, 1], got {a}")
     examples = _arrays.scores(target, "target"), _arrays.scores(reference, "reference")

@@ -51,7 +51,7 @@ fn in_range<T: Score>(
     outside.map_or(Ok(()), |id| Err(Error::NotProbability { name, expected, value: values[id].into(), id }))
 }
 
-/// RMIA of each example: the share of the population z with LR(x) / LR(z) >= `gamma`, which is above 0.
+/// RMIA of each example: the share of the population z with LR(x) / LR(z) >= `gamma`, which is a normal number above 0.
 ///
 /// For a fixed z that quotient, rounded as it is, never falls while LR(x) rises: each z has a least LR(x) that is enough,
 /// and the count is that of the z with a least one that is not above LR(x), the same as over all pairs. O(n + N log N)
