@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import unmemorize as um
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from unmemorize import audit, ensemble, partition, stats
@@ -121,6 +121,8 @@ anything = arrays | right | others
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=25, deadline=None)
 @given(a=anything, b=anything, c=anything)
+@example(a=np.zeros((0, 3), bool), b=None, c=None)
+@example(a=np.zeros((2, 3), bool), b=np.float64(1), c=None)
 def test_no_argument_makes_a_function_panic_or_stammer(name, a, b, c):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """What an ensemble of models trained on subsets says of its training examples."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +112,7 @@ def soft_memorization(
     rows = member.unpack(n_threads=threads) if isinstance(member, BitMatrix) else _arrays.matrix_bool(member, "member")
     inside, outside = (_core.OutOfSample(rows.shape[1], 2) for _ in range(2))
     models = 0
-    for model in confidence:
+    for model in _one_by_one(confidence, "confidence", "(T, n), or an iterable of (n,) for each model"):
         p = _arrays.vector_f64(model, "confidence")
         if models == len(rows) or len(p) != rows.shape[1]:
             raise ValueError(
@@ -246,7 +246,7 @@ def out_of_sample(
     threads = _arrays.threads(n_threads)
     rows = member.unpack(n_threads=threads) if isinstance(member, BitMatrix) else _arrays.matrix_bool(member, "member")
     gathered, models = None, 0
-    for model in probs:
+    for model in _one_by_one(probs, "probs", "(T, n, C), or an iterable of (n, C) for each model"):
         array = _arrays.logits(model, "probs", "(n, C) for each model")
         if models == len(rows):
             raise ValueError(f"probs: expected {len(rows)} models to match member, got more")
@@ -259,3 +259,10 @@ def out_of_sample(
     if gathered is None or models != len(rows):
         raise ValueError(f"probs: expected {len(rows)} models (at least 1) to match member, got {models}")
     return gathered.mean()
+
+
+def _one_by_one(models: Iterable[ArrayLike], name: str, expected: str) -> Iterator[ArrayLike]:
+    try:
+        return iter(models)
+    except TypeError:
+        raise TypeError(f"{name}: expected {expected}, got {type(models).__name__}") from None
