@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TIMED = {"seconds", "stages", "retrain_share", "cost_share", "command", "versions"}
+TIMED = {"seconds", "stages", "retrain_share", "cost_share", "costs", "once", "once_share", "command", "versions"}
 
 
 def differences(ours: Any, theirs: Any, at: str = "") -> list[str]:

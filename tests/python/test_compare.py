@@ -23,6 +23,7 @@ from unmemorize.engine import Crew
 from unmemorize.experiment import (
     Cell,
     Found,
+    Scores,
     Settings,
     comparison,
     grid,
@@ -35,6 +36,7 @@ from unmemorize.experiment import (
 )
 from unmemorize.experiment.methods import FIXED, PAPER
 from unmemorize.experiment.objectives import OBJECTIVES
+from unmemorize.experiment.summary import caption
 from unmemorize.experiment.tuning import SHARED, Tuning, space
 from unmemorize.report import compare as drawn
 from unmemorize.results import Results
@@ -55,13 +57,25 @@ def measured(forget: float, test: float = 0.9, high: float | None = None) -> dic
 
 
 def once(*measurements: dict[str, Any], seconds: float = 1.0) -> dict[str, Any]:
-    return {"seconds": seconds, "measurements": list(measurements), "history": []}
+    return {"seconds": seconds, "measurements": list(measurements)}
 
 
 def values(
     unlearned: dict[Cell, list[list[dict[str, Any]]]], oracles: list[dict[str, Any]]
 ) -> dict[Cell, comparison.Values]:
-    return comparison.values(Found([], [], None, {}, {"exact": oracles}, unlearned))  # type: ignore[arg-type]
+    return comparison.values(found(unlearned, {"exact": oracles}))
+
+
+def found(
+    unlearned: dict[Cell, list[list[dict[str, Any]]]], oracles: dict[str, list[dict[str, Any]]], protocol: str = FIXED
+) -> Found:
+    """Subset models took 50 s and 30 s, learning events 0.02 s, holdout retraining 0.5 s."""
+    nothing = np.zeros(0)
+    scores = Scores(nothing, nothing, dict.fromkeys(("confidence", "holdout_retraining"), nothing), t_interval([0.9]),
+                    {"holdout_retraining": 0.5})  # fmt: skip
+    originals, references = [{"events_seconds": 0.01}, {"events_seconds": 0.03}], [{"seconds": 50.0}, {"seconds": 30.0}]
+    steps = {cell: STEPS.get(cell, [{}]) for cell in unlearned}
+    return Found(originals, references, scores, {}, oracles, unlearned, steps, protocol)
 
 
 def several(*accuracies: float) -> list[list[dict[str, Any]]]:
@@ -78,6 +92,34 @@ def test_a_value_is_the_mean_over_the_oracles_and_an_interval_is_over_the_runs()
     assert row.evaluation.band.tow.value == pytest.approx(0.8)
     assert row.retrain_share is not None
     assert row.retrain_share.value == pytest.approx(1 / 3)
+
+
+def test_a_request_costs_its_parts_and_what_serves_all_requests_is_told_apart() -> None:
+    def run(**costs: float) -> list[list[dict[str, Any]]]:
+        history = [{"costs": costs}, {"costs": {"scoring": 0.0, "unlearning": 1.0}}]
+        return [[{**once(measured(a)), "history": history}] for a in (0.5, 0.6)]
+
+    cells = {
+        NOTHING: run(scoring=0.0, unlearning=0.0),
+        Cell("salun", "rum", "holdout_retraining"): run(scoring=0.25, mask=0.5, unlearning=2.0),
+        Cell("salun", "shuffle"): run(scoring=0.0, mask=0.5, unlearning=2.0),
+        Cell("out_of_sample", "rum", "confidence"): run(scoring=0.0, targets=1.0, unlearning=2.0),
+        Cell("out_of_sample", "rum", "exact"): run(scoring=0.0, targets=1.0, unlearning=2.0),
+        Cell.of("salun", "entanglement"): run(scoring=3.0, mask=0.5, unlearning=2.0),
+    }
+    of = found(cells, {"exact": [once(measured(0.5), seconds=4.0)]})
+    nothing, holdout, shuffle, confidence, exact, entangled = comparison.rows(comparison.values(of), of.steps)
+    assert (nothing.costs, nothing.once, nothing.once_share) == ({"scoring": 0.0, "unlearning": 1.0}, {}, 0.0)
+    assert holdout.costs == {"scoring": 0.25, "mask": 0.5, "unlearning": 3.0}
+    assert holdout.seconds is not None
+    assert holdout.retrain_share is not None
+    assert (holdout.seconds.value, holdout.retrain_share.value) == (3.75, 3.75 / 4)
+    assert (holdout.once, holdout.once_share) == ({"holdout_retraining": 0.5}, 0.125)
+    assert shuffle.once == entangled.once == {}, "random parts cost nothing, features are looked at in each request"
+    assert confidence.once == {"subset models": 80.0, "learning events": 0.02}
+    assert (exact.once, exact.once_share) == ({"subset models": 80.0}, 20.0), (
+        "models of both scores and targets count once"
+    )
 
 
 def test_unlearning_and_evaluation_seeds_are_averaged_before_the_interval() -> None:
@@ -124,7 +166,7 @@ def test_each_score_has_a_forget_set_of_its_own_in_the_protocol_of_the_papers() 
     }.items()}  # fmt: skip
     of[Cell("salun", "rum", "loss")] = several(0.4)
     oracles = {name: [once(measured(a)), once(measured(b))] for name, a, b in (("exact", 0.6, 0.6), ("loss", 0.3, 0.4))}
-    all_ = comparison.values(Found([], [], None, {}, oracles, of, protocol=PAPER))  # type: ignore[arg-type]
+    all_ = comparison.values(found(of, oracles, PAPER))
     rows = {
         (row.algorithm, row.plan, row.scores): row for row in comparison.rows(all_, {cell: [{}] for cell in of}, PAPER)
     }
@@ -188,6 +230,21 @@ def test_each_plan_has_each_score_in_the_protocol_of_the_papers() -> None:
     assert found[cells[0]] == found[cells[1]] == preset("digits-compare")["cells"]["cf_k-vanilla"]
 
 
+def test_a_preset_of_the_other_protocol_is_named_as_that() -> None:
+    fixed, paper = preset("digits-compare")["study"], {**preset("digits-compare")["study"], "protocol": PAPER}
+    told = {
+        (protocol, study["protocol"] if study is paper else FIXED): caption(replace(TINY, protocol=protocol), study)
+        for protocol in (FIXED, PAPER)
+        for study in (fixed, paper)
+    }
+    assert told == {
+        (FIXED, FIXED): "protocol fixed-S, oracle-tuned, 40 trials a method",
+        (FIXED, PAPER): "protocol fixed-S, oracle-tuned under paper, 40 trials a method",
+        (PAPER, FIXED): "protocol paper, oracle-tuned under fixed-S, 40 trials a method",
+        (PAPER, PAPER): "protocol paper, oracle-tuned, 40 trials a method",
+    }
+
+
 def test_a_plan_with_another_plans_name_is_refused(tmp_path: Path) -> None:
     for name in ("rum", "my plan"):
         (tmp_path / f"{name}.toml").write_text("strata = 4\n")
@@ -224,7 +281,8 @@ def test_the_tidy_table_has_a_row_for_each_method_seed_and_metric() -> None:
     of = values({NOTHING: several(1.0, 0.8), TUNED: several(0.6, 0.5)}, oracles)
     tidy = comparison.tidy(of, STEPS, TINY, {"exact": "abc"}, {"data": "digits"})
     (rows,) = {len(column) for column in tidy.values()}
-    assert rows == 3 * 2 * (3 * 10 + 2), "methods and oracles x runs x (groups x metrics, and two of time)"
+    metrics = 3 * 3 * 10 + 3 * 3 + 2 * 2 + 1
+    assert rows == 2 * metrics, "runs x (methods and oracles x (groups x metrics, and three of time), and what is once)"
     here = (tidy["algorithm"] == "fine_tune") & (tidy["metric"] == "tow") & (tidy["group"] == "forget")
     assert tidy["value"][here].tolist() == pytest.approx([1 - 0.1, 1 - 0.1])
     assert set(tidy["better"][here]) == {"↑"}
@@ -243,9 +301,10 @@ def test_the_page_holds_every_table_with_the_band() -> None:
     page = drawn.markdown(results)
     assert [line for line in page.splitlines() if line.startswith("#")] == [
         "# Two methods", "## How close to retraining", "## Each stratum alone", "## Does it do what it is made for?",
-        "## Paired by seed",
+        "## Paired by seed", "## What it costs",
     ]  # fmt: skip
     assert page.count("| oracle | against oracle | fixed-S |") == 3
+    assert "| fine_tune | RUM^F, confidence | fixed-S | learning events | 20 ms | 2.0% | 1.0 s |" in page
     assert page.count("| oracle | fixed-S |") == 1
     assert Results.from_dict(results.to_dict()) == results
 

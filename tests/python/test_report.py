@@ -181,6 +181,17 @@ def test_sentences_stand_apart(html):
     assert not re.search(r"[a-zé)][.;:,][A-Z(]", Page(html).text)
 
 
+def test_what_serves_every_request_is_told_apart_from_a_request(full):
+    table = tables.costs(study())
+    names = [column.name for column in table.columns]
+    assert names[-7:] == ["once", "once, share of retraining", "scoring", "mask", "unlearning", "request",
+                          "request, share of retraining"]  # fmt: skip
+    made = {row[1]: row[3:6] for row in table.rows if row[0] == "salun"}
+    assert made["RUM^F, exact"] == ("subset models", 84.0, pytest.approx(105.0))
+    assert made["shuffle"] == ("–", 0, 0.0)
+    assert "made once for all requests" in Page(full).text
+
+
 def test_page_says_what_it_does_not_promise(html):
     assert "not certified (ε, δ) unlearning" in Page(html).text
 
@@ -387,7 +398,7 @@ def test_markdown_and_latex_hold_the_numbers():
 def test_write_tables(tmp_path):
     written = report.write_tables(study(), tmp_path)
     assert {path.name for path in written} == {
-        f"{name}.{suffix}" for name in ("comparison", "strata", "proxies") for suffix in ("csv", "md", "tex")
+        f"{name}.{suffix}" for name in ("comparison", "strata", "costs", "proxies") for suffix in ("csv", "md", "tex")
     }
     assert report.write_tables(EMPTY, tmp_path / "none") == []
     with pytest.raises(ValueError, match="no format 'xls'; known are csv, md, tex"):

@@ -105,9 +105,7 @@ def command(
     whole.save(out / "forget_set.json")
     history = [{**({"request": k + 1} if then else {}), **s} for k, one in enumerate(done) for s in one.history]
     named = " → ".join(dict.fromkeys(step["algorithm"] for step in history))
-    costs = {
-        what: sum(one.costs.get(what, 0.0) for one in done) for what in dict.fromkeys(k for o in done for k in o.costs)
-    }
+    costs = unlearning.spent(history)
     about: dict[str, Any] = {
         **origin,
         "algorithm": named,

@@ -97,6 +97,6 @@ def _provenance(study: Experiment, results: Results, about: Mapping[str, Any]) -
     own = {"data_hash": study.data.hash, "n_train": len(study.data.train)}
     own |= {"network": recipe.model, "epochs": recipe.epochs}
     settings = {key: value for key, value in asdict(study.settings).items() if not isinstance(value, tuple)}
-    tuning = {f"tuning_{key}": about[key] for key in ("mode", "trials", "seed") if key in about}
+    tuning = {f"tuning_{key}": about[key] for key in ("mode", "protocol", "trials", "seed") if key in about}
     versions = {f"version_{key}": value for key, value in results.versions.items()}
     return own | settings | tuning | versions | {"command": results.command}

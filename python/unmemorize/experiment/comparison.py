@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unmemorize import audit
 from unmemorize.audit import Comparison, Evaluation, Measurement
+from unmemorize.experiment import costs
 from unmemorize.experiment.methods import FIXED, FORGET_SET, PAPER, Cell, Steps
 from unmemorize.experiment.pipeline import Found
 from unmemorize.experiment.settings import Settings
@@ -26,8 +27,10 @@ METRICS = {  # name -> better direction; "" where the best is to be as the oracl
     "tow_mia": "↑",
     **{f"1-|Δ {share}|": "↑" for share in SHARES},
     **{f"{share}": "" for share in SHARES},
-    "seconds": "↓",
+    "seconds": "↓",  # of one request; "seconds/mask" and the like are its parts
     "share_of_retraining": "↓",
+    "once": "↓",  # seconds of what serves all requests; "once/subset models" and the like are its parts
+    "once_share_of_retraining": "↓",
 }
 WHOLE = "forget"
 ORACLE = "oracle"
@@ -48,12 +51,15 @@ def values(found: Found) -> dict[Cell, Values]:
             of[band] = _of([[run] for run in runs], others, retrain)
         for cell, done in found.unlearned.items():
             if cell.forgets(found.protocol) == name:
-                of[cell] = _of(done, [oracles] * len(done), retrain)
+                of[cell] = _of(done, [oracles] * len(done), retrain, costs.once(cell, found))
     return of
 
 
 def _of(
-    runs: Sequence[Sequence[dict[str, Any]]], against: Sequence[Sequence[Sequence[Measurement]]], retrain: float
+    runs: Sequence[Sequence[dict[str, Any]]],
+    against: Sequence[Sequence[Sequence[Measurement]]],
+    retrain: float,
+    once: Mapping[str, float] | None = None,
 ) -> Values:
     """`against`: for each run the oracles it is compared with, measured with each evaluation seed."""
     judged = [
@@ -67,8 +73,17 @@ def _of(
         for run, known in zip(runs, against, strict=True)
     ]
     found = {key: np.array([[[one[key] for one in done] for done in run] for run in judged]) for key in judged[0][0][0]}
-    seconds = np.array([[[done["seconds"]] * len(done["measurements"]) for done in run] for run in runs])
-    return found | {(WHOLE, "seconds"): seconds, (WHOLE, "share_of_retraining"): seconds / retrain}
+    taken = _parts("seconds", "share_of_retraining", costs.request(runs), retrain)
+    if once is not None:
+        taken |= _parts("once", "once_share_of_retraining", {name: np.array(s) for name, s in once.items()}, retrain)
+    shape = found[WHOLE, "tow"].shape
+    return found | {(WHOLE, name): np.broadcast_to(of, shape) for name, of in taken.items()}
+
+
+def _parts(name: str, share: str, seconds: Mapping[str, Seeds], retrain: float) -> dict[str, Seeds]:
+    """The sum under `name`, its share of a retraining, and what it is made of."""
+    total = sum(seconds.values(), np.zeros(()))
+    return {name: total, share: total / retrain, **{f"{name}/{part}": of for part, of in seconds.items()}}
 
 
 def _judge(own: Measurement, oracles: Sequence[Measurement]) -> dict[tuple[str, str], float]:
@@ -105,7 +120,7 @@ def tidy(
     """
     rows = [
         (
-            *(cell.algorithm, cell.plan, cell.scores, group, metric, METRICS[metric], float(value)),
+            *(cell.algorithm, cell.plan, cell.scores, group, metric, METRICS[metric.split("/")[0]], float(value)),
             *(run, again, attack, settings.seed_of(ORACLE if cell.algorithm == ORACLE else "original", run)),
             *(json.dumps(steps.get(cell, [])), forget_hashes[cell.forgets(settings.protocol)]),
         )
@@ -126,6 +141,7 @@ def rows(of: Mapping[Cell, Values], steps: Mapping[Cell, Steps], protocol: str =
         ComparisonRow(
             cell.algorithm, cell.plan, cell.scores, evaluation(own, of.get(cell.beside(ORACLE, BAND, protocol))),
             _mean(own[WHOLE, "seconds"]), _mean(own[WHOLE, "share_of_retraining"]), {"steps": steps[cell]}, protocol,
+            _means(own, "seconds/"), _means(own, "once/"), float(own[WHOLE, "once_share_of_retraining"].mean()),
         )
         for cell, own in of.items() if cell.algorithm != ORACLE
     )  # fmt: skip
@@ -150,6 +166,11 @@ def _mean(seeds: Seeds, level: float = 0.95) -> Estimate:
     if not len(seeds):
         return Estimate(math.nan, math.nan, math.nan, 0)
     return t_interval(seeds.mean((1, 2)), level)
+
+
+def _means(own: Values, prefix: str) -> dict[str, float]:
+    """The parts of a sum, by their names."""
+    return {name.removeprefix(prefix): float(of.mean()) for (_, name), of in own.items() if name.startswith(prefix)}
 
 
 def paired(of: Mapping[Cell, Values], protocol: str = FIXED) -> tuple[PairedRow, ...]:

@@ -79,7 +79,9 @@ def summarize(
 
 def caption(settings: Settings, tuning: Mapping[str, Any]) -> str:
     """What every row of the comparison depends on."""
-    return f"protocol {settings.protocol}, {tuning.get('mode', 'oracle')}-tuned, {tuning['trials']} trials a method"
+    protocol = tuning.get("protocol", FIXED)  # a study that names none is older than the other one
+    tuned = f"{tuning.get('mode', 'oracle')}-tuned" + (f" under {protocol}" if protocol != settings.protocol else "")
+    return f"protocol {settings.protocol}, {tuned}, {tuning['trials']} trials a method"
 
 
 def data_summary(of: Data, noise: float = 0.0) -> DataSummary:
@@ -179,11 +181,12 @@ def _notes(settings: Settings, tuning: Mapping[str, Any]) -> tuple[str, ...]:
         f"Runs: the {runs} runs of a method differ in the original and in the unlearning{nested}; the attack on each "
         "meets the same members. Differences are paired by run.",
         f"Hyper-parameters: {tuning['objective']}, {tuning['trials']} trials for each method on {tuning['runs']} runs "
-        f"with seed {tuning['seed']}: {where}.",
+        f"with seed {tuning['seed']} under protocol {tuning.get('protocol', FIXED)}: {where}.",
         "Intervals are t-intervals over the runs and may reach beyond 1. That of the oracles against each other is a "
         "guide: its values share models.",
-        f"Run times hold the unlearning alone. The {settings.models} subset models that the exact scores and the "
-        "targets of out_of_sample come from are trained once for all requests; their time stands under Models.",
+        "Run times are of one request. What serves every request on a model, as the scores that cut strata and the "
+        f"{settings.models} subset models behind exact scores and the targets of out_of_sample, is made once and never "
+        "in them: it stands under What it costs.",
     )
 
 

@@ -58,6 +58,7 @@ __all__ = [
 TABLES = {
     "comparison": tables.comparison,
     "strata": tables.strata,
+    "costs": tables.costs,
     "verdicts": compare.verdicts,
     "paired": compare.paired,
     "proxies": tables.proxies,

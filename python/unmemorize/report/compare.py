@@ -46,6 +46,7 @@ def markdown(results: Results) -> str:
         ("Each stratum alone", tables.strata(results)),
         ("Does it do what it is made for?", verdicts(results)),
         ("Paired by seed", paired(results)),
+        ("What it costs", tables.costs(results)),
     ):
         if table.rows:
             parts += [f"## {title}\n", table.markdown()]

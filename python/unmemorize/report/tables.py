@@ -114,6 +114,23 @@ def comparison(results: Results) -> Table:
     return Table(tuple(columns), tuple(rows), starts(rows), results.caption)
 
 
+def costs(results: Results) -> Table:
+    """What every method takes: what is made once for all requests, and the parts of a request's run time."""
+    kinds = sorted(dict.fromkeys(kind for row in results.comparison for kind in row.costs), key="unlearning".__eq__)
+    columns = [*METHOD, Column("made once for all requests", unit="name"), Column("once", "↓", "seconds")]
+    columns += [Column("once, share of retraining", "↓", "share"), *(Column(kind, "↓", "seconds") for kind in kinds)]
+    columns += [Column("request", "↓", "seconds"), Column("request, share of retraining", "↓", "share")]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            *(*method(row), ", ".join(row.once) or text.ABSENT, sum(row.once.values()), row.once_share),
+            *(*(row.costs.get(kind) for kind in kinds), row.seconds, row.retrain_share),
+        )
+        for row in results.comparison
+        if row.costs
+    ]
+    return Table(tuple(columns), tuple(rows), starts(rows), results.caption)
+
+
 def strata(results: Results) -> Table:
     """ToW and ToW-MIA of every method on each stratum alone."""
     judged = [row.evaluation.strata for row in results.comparison if row.evaluation]

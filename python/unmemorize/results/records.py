@@ -134,10 +134,13 @@ class ComparisonRow:
     plan: str = "vanilla"
     scores: str = ""  # what cut the strata: "exact", a proxy's name, or "" where no score did
     evaluation: Evaluation | None = None
-    seconds: Estimate | None = None
+    seconds: Estimate | None = None  # of one request
     retrain_share: Estimate | None = None  # seconds as a share of one retraining
     hyper: dict[str, Any] = field(default_factory=dict)
     protocol: str = ""  # "fixed-S": all rows forget the same examples; "paper": `scores` chose them too; "": not known
+    costs: dict[str, float] = field(default_factory=dict)  # mean of `seconds` by what they went to
+    once: dict[str, float] = field(default_factory=dict)  # seconds of what is made once for all requests, by its name
+    once_share: float = NAN  # all of `once` as a share of one retraining
 
     @property
     def tow(self) -> Estimate:

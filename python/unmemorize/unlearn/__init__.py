@@ -17,7 +17,7 @@ from unmemorize.train import Context, derive_seed
 from unmemorize.unlearn.bad_teacher import BadTeacher
 from unmemorize.unlearn.boundary_shrink import BoundaryShrink
 from unmemorize.unlearn.cf_k import CFk
-from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, check, run_chain
+from unmemorize.unlearn.chain import Algorithm, Plan, Step, Unlearned, check, run_chain, spent
 from unmemorize.unlearn.eu_k import EUk
 from unmemorize.unlearn.fine_tune import FineTune
 from unmemorize.unlearn.influence import Influence
@@ -58,6 +58,7 @@ __all__ = [
     "make",
     "run",
     "run_requests",
+    "spent",
 ]
 
 ALGORITHMS: dict[str, type[Any]] = {

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -65,12 +65,20 @@ class Unlearned:
 
     @property
     def costs(self) -> dict[str, float]:
-        """Seconds by what they went to: "scoring", the "unlearning" itself, and what an algorithm told, as "mask"."""
-        total: dict[str, float] = {}
-        for entry in self.history:
-            for what, seconds in entry["costs"].items():
-                total[what] = total.get(what, 0.0) + seconds
-        return total
+        """Of all steps; see `spent`."""
+        return spent(self.history)
+
+
+def spent(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds by what they went to: "scoring", what an algorithm told, as "mask", and the "unlearning" itself.
+
+    Example:
+        >>> spent([{"costs": {"scoring": 0.5, "unlearning": 2.0}}, {"costs": {"mask": 1.0, "unlearning": 1.0}}])
+        {'scoring': 0.5, 'mask': 1.0, 'unlearning': 3.0}
+    """
+    costs = [entry["costs"] for entry in history]
+    kinds = sorted({what for one in costs for what in one}, key=lambda what: (what != "scoring", what == "unlearning"))
+    return {what: sum(one.get(what, 0.0) for one in costs) for what in kinds}
 
 
 def run_chain(
