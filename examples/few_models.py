@@ -1,5 +1,7 @@
 """How many models does a memorization score take? Counts, soft counts, the margin model and the hybrid, against many.
 
+"with images": the hybrid with what kernel regression on all other images says of each as one more proxy.
+
 python examples/few_models.py --data digits --out runs/few-models             (980 small networks; resumed if run again)
 python examples/few_models.py --data fashion.npz --out runs/few-models-fashion
 """
@@ -16,8 +18,10 @@ import torch
 import unmemorize as um
 from torch import Tensor, nn
 from torch.nn import functional as F
+from unmemorize.data import Examples
 from unmemorize.engine import Task, run
-from unmemorize.ensemble import DESIGNS, Entry
+from unmemorize.ensemble import DESIGNS, Entry, event_proxies
+from unmemorize.proxies import leave_one_out
 
 NOISE, RATIO, GROUP = 0.05, 0.7, 10  # labels flipped, share in a subset, networks trained side by side
 HIDDEN, EPOCHS, BATCH, LR = 256, 40, 64, 0.1  # fits more than 99% of every subset
@@ -178,8 +182,11 @@ def agreement(found: um.Memorization, truth: um.Memorization) -> dict[str, float
     }
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(data: str, folder: Path) -> dict[str, Any]:
     """Every estimator in every cell."""
+    images, labels, _, _ = load(data)
+    ids = torch.arange(len(images))
+    others = leave_one_out(Examples(images, labels, ids, ids.numpy()), um.Context(device="cpu"))
     stores = {what: um.Ensemble.open(folder / what) for what in ("phi", "margin")}
     entries = {what: {str(entry.key): entry for entry in store.entries()} for what, store in stores.items()}
     name, models, seed = TRUTH
@@ -195,11 +202,14 @@ def measure(folder: Path) -> dict[str, Any]:
             for group_ in chosen:
                 ensemble = Chosen(stores["phi"], group_)
                 margin = Chosen(stores["margin"], [entries["margin"][str(entry.key)] for entry in group_])
+                proxies = event_proxies(ensemble)
                 with np.errstate(invalid="ignore"):
                     found = {
                         "hard": ensemble.memorization(), "soft": soft(group_),
-                        "margin": um.hybrid_memorization(ensemble, {}), "hybrid": um.hybrid_memorization(ensemble),
-                        "hybrid of z_y - max": um.hybrid_memorization(margin),
+                        "margin": um.hybrid_memorization(ensemble, {}),
+                        "hybrid": um.hybrid_memorization(ensemble, proxies),
+                        "with images": um.hybrid_memorization(ensemble, {**proxies, "images": others}),
+                        "hybrid of z_y - max": um.hybrid_memorization(margin, proxies),
                     }  # fmt: skip
                 for estimator, scores in found.items():
                     cells.setdefault(estimator, []).append(agreement(scores, truth))
@@ -231,7 +241,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     """RMSE and overlap of the most memorized tenth by number of models."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for axis, metric in zip(axes, ("rmse", "top tenth"), strict=True):
-        for colour, estimator in enumerate(("hard", "soft", "margin", "hybrid")):
+        for colour, estimator in enumerate(("hard", "soft", "margin", "hybrid", "with images")):
             for design, line in (("balanced", "-"), ("independent", ":")):
                 found = [result[f"{design}/{size}/{estimator}"][metric] for size in SIZES]
                 bars = [[f.value - f.low for f in found], [f.high - f.value for f in found]]
@@ -268,7 +278,7 @@ def main() -> None:
             for key in ("in", "out", "test", "seconds")
         }
     )
-    result = measure(chosen.out)
+    result = measure(chosen.data, chosen.out)
     text = table(result)
     (chosen.out / "table.md").write_text(text + f"\n\nnoise of the truth: {result['noise']:.4f}\n")
     draw(result, chosen.out / "figure.png")

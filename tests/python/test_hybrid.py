@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import unmemorize as um
 from scipy.stats import norm
-from unmemorize.ensemble import balanced, hybrid_c_score, hybrid_confidence, independent, margins, undecided
+from unmemorize.ensemble import (
+    balanced,
+    event_proxies,
+    hybrid_c_score,
+    hybrid_confidence,
+    independent,
+    margins,
+    undecided,
+)
 from unmemorize.ensemble.margins import Observed, Prior, Scale
 
 N = 1500
@@ -185,6 +193,9 @@ def test_proxies_come_from_the_learning_events_in_the_store(tmp_path: Path) -> N
         store.append(row, phi[t] > 0, np.array([True]), phi=phi[t], events=events, key=str(t))
     with_events, without = um.hybrid_memorization(store), um.hybrid_memorization(store, {})
     assert rmse(with_events.score, world.score) < 0.8 * rmse(without.score, world.score)
+    recorded = event_proxies(store)
+    assert set(recorded) == set(events.proxies())
+    np.testing.assert_allclose(um.hybrid_memorization(store, recorded).score, with_events.score, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import copy
 import re
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from unmemorize import models, proxies, train
+from unmemorize.audit import roc
 from unmemorize.data import Data, Examples, load
 from unmemorize.errors import StoreError
 from unmemorize.proxies import PROXIES, Cost, InputGradients
@@ -448,3 +450,68 @@ def test_a_proxy_along_a_training_is_the_mean_over_its_snapshots():
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-12)
     with pytest.raises(ValueError, match="snapshots: expected at least 1 model, got 0"):
         proxies.along_training(proxies.confidence_now, [], of, ctx)
+
+
+# --- of the images alone
+
+
+def ntk(a, b):
+    """E[relu(w.a) relu(w.b)] + E[(w.a > 0)(w.b > 0)] a.b, twice, over Gaussian w, by its closed form."""
+    lengths = np.linalg.norm(a) * np.linalg.norm(b)
+    angle = np.arccos(np.clip(a @ b / lengths, -1, 1))
+    relus = lengths * (np.sin(angle) + (np.pi - angle) * np.cos(angle))
+    return (relus + (np.pi - angle) * (a @ b)) / np.pi
+
+
+def test_the_kernel_is_that_of_random_networks():
+    random = np.random.default_rng(0)
+    a, b, w = *random.normal(size=(2, 5)), random.normal(size=(400_000, 5))
+    left, right = w @ a, w @ b
+    relus, steps = (np.maximum(left, 0) * np.maximum(right, 0)).mean(), ((left > 0) & (right > 0)).mean()
+    assert ntk(a, b) == pytest.approx(2 * (relus + steps * (a @ b)), abs=0.05)
+
+
+def test_leave_one_out_is_the_regression_without_the_example():
+    random = np.random.default_rng(1)
+    images, labels = random.normal(size=(20, 6)), np.arange(20) % 3
+    part = examples(images, labels)
+    found = proxies.leave_one_out(part, context())
+    x = part.images.double().flatten(1).numpy()
+    x -= x.mean()
+    kernel = np.array([[ntk(a, b) for b in x] for a in x])
+    kernel /= kernel.diagonal().mean()
+    y = np.eye(3)[labels] - 1 / 3
+    for i, label in enumerate(labels):
+        rest = np.arange(20) != i
+        z = kernel[i, rest] @ np.linalg.solve(kernel[np.ix_(rest, rest)] + 0.03 * np.eye(19), y[rest])
+        assert found[i] == pytest.approx(np.delete(z, label).max() - z[label], abs=1e-6)
+
+
+def test_leave_one_out_by_groups_tells_flipped_labels(trained, monkeypatch):
+    digits = trained[1]
+    monkeypatch.setattr(import_module("unmemorize.proxies.leave_one_out"), "GROUP", 300)
+    first, again, other = (proxies.leave_one_out(digits.train, context(seed=seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert roc(first, digits.flipped).auc > 0.98
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES[:1], LABELS[:1], "expected at least 2 of at least 2 classes, got 1 of 1"),
+        (IMAGES, LABELS * 0, "got 4 of 1"),
+        (np.ones((4, 3)), LABELS, "expected finite numbers that are not all the same"),
+        (IMAGES * np.nan, LABELS, "expected finite numbers"),
+    ],
+)
+def test_what_leave_one_out_cannot_tell_is_named(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        proxies.leave_one_out(examples(images, labels), context())
+
+
+def test_leave_one_out_needs_class_indices():
+    with pytest.raises(
+        TypeError, match=re.escape("labels: expected class indices, int64 (n,), got torch.float32 (4, 2)")
+    ):
+        proxies.leave_one_out(examples(labels=np.eye(2, dtype=np.float32)[LABELS]), context())

@@ -19,7 +19,14 @@ from unmemorize.ensemble.estimators import (
     soft_memorization,
 )
 from unmemorize.ensemble.exchange import export_models, import_models
-from unmemorize.ensemble.hybrid import hybrid_c_score, hybrid_confidence, hybrid_memorization, hybrid_softmax, undecided
+from unmemorize.ensemble.hybrid import (
+    event_proxies,
+    hybrid_c_score,
+    hybrid_confidence,
+    hybrid_memorization,
+    hybrid_softmax,
+    undecided,
+)
 from unmemorize.ensemble.influences import influence, influence_std_error, influence_topk
 from unmemorize.ensemble.margins import Chance
 from unmemorize.ensemble.published import published_memorization
@@ -39,6 +46,7 @@ __all__ = [
     "Verified",
     "balanced",
     "c_score",
+    "event_proxies",
     "export_models",
     "hybrid_c_score",
     "hybrid_confidence",

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays
 from unmemorize.ensemble import margins
-from unmemorize.ensemble.entry import Entry
 from unmemorize.ensemble.estimators import Memorization
 from unmemorize.ensemble.margins import Chance, Observed, Scale
 from unmemorize.ensemble.queries import Ensemble
@@ -33,8 +32,7 @@ def hybrid_memorization(ensemble: Ensemble, proxies: Proxies | None = None) -> M
     Args:
         ensemble: A store whose reference models hold ``phi``; 2 models at least, balanced ones serve best.
         proxies: By name, real numbers (n,) that tell of memorization, in either direction. None: those of the learning
-            events in the store, each the mean over the models of its rank among their examples; none if it holds none.
-            An empty table: the models alone.
+            events in the store (`event_proxies`); none if it holds none. An empty table: the models alone.
 
     Returns:
         The scores, an estimate for every example, and their standard errors: an interval of ± 1.96 of them holds the
@@ -117,6 +115,28 @@ def hybrid_softmax(
     return shares  # type: ignore[no-any-return]
 
 
+def event_proxies(ensemble: Ensemble) -> dict[str, Vector]:
+    """The proxies that the learning events in a store give, to be handed on with others.
+
+    Returns:
+        By name, (n,) in [-1, 1]: the rank of the mean over the reference models of its rank among the examples that
+        they saw; 0, the middle, where none did. Empty if the store holds no learning events.
+
+    Example:
+        ``hybrid_memorization(store, {**event_proxies(store), "images": proxies.leave_one_out(data.train, ctx)})``
+    """
+    n = ensemble.header.n_train
+    sums: dict[str, Vector] = {}
+    counts: dict[str, Vector] = {}
+    for entry in ensemble.entries("reference"):
+        events = entry.events
+        for name, values in ({} if events is None else events.proxies()).items():
+            known = ~np.isnan(values)
+            sums[name] = sums.get(name, np.zeros(n)) + _ranks(values, known)
+            counts[name] = counts.get(name, np.zeros(n)) + known
+    return {name: _ranks(sums[name] / np.maximum(counts[name], 1), counts[name] > 0) for name in sums}
+
+
 def undecided(scores: Memorization, cuts: ArrayLike, *, level: float = 0.95) -> NDArray[np.int64]:
     """Which examples still need models: their interval reaches across a cut between strata.
 
@@ -171,7 +191,7 @@ class _Answers:
                 f"{without[0]}); append them with phi="
             )
         n = ensemble.header.n_train
-        features = _recorded(models, n) if proxies is None else _given(proxies, n)
+        features = list(event_proxies(ensemble).values()) if proxies is None else _given(proxies, n)
         member, correct = ensemble.member, np.stack([entry.correct for entry in models])
         if member.all() or not member.any():
             raise ValueError(f"{ensemble.path}: all models were trained on all examples, or none; vary their subsets")
@@ -203,19 +223,6 @@ def _ranks(values: Vector, known: NDArray[np.bool_]) -> Vector:
     if known.any():
         ranks[known] = (2 * average_ranks(values[known]) - 1) / known.sum() - 1
     return ranks
-
-
-def _recorded(models: list[Entry], n: int) -> list[Vector]:
-    """The proxies of the learning events in the store."""
-    sums: dict[str, Vector] = {}
-    counts: dict[str, Vector] = {}
-    for entry in models:
-        events = entry.events
-        for name, values in ({} if events is None else events.proxies()).items():
-            known = ~np.isnan(values)
-            sums[name] = sums.get(name, np.zeros(n)) + _ranks(values, known)
-            counts[name] = counts.get(name, np.zeros(n)) + known
-    return [_ranks(sums[name] / np.maximum(counts[name], 1), counts[name] > 0) for name in sums]
 
 
 def _given(proxies: Proxies, n: int) -> list[Vector]:

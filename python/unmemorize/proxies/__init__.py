@@ -2,7 +2,7 @@
 
 Each takes ``(model, data, ctx)`` and gives float64 (n,), one value for each example of ``data.train``, the same for the
 same ``ctx.seed``. `Cost` tells what each took. The proxies that need no model are by-products of training:
-`LearningEvents`.
+`LearningEvents`; and `leave_one_out`, of the images alone.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from unmemorize.proxies.cost import Cost
 from unmemorize.proxies.cumulative_gradient import cumulative_gradient
 from unmemorize.proxies.holdout_retraining import holdout_retraining
 from unmemorize.proxies.input_gradients import InputGradients
+from unmemorize.proxies.leave_one_out import leave_one_out
 from unmemorize.proxies.loss_curvature import loss_curvature
 from unmemorize.proxies.sharpness_gap import sharpness_gap
 
@@ -27,6 +28,7 @@ __all__ = [
     "confidence_now",
     "cumulative_gradient",
     "holdout_retraining",
+    "leave_one_out",
     "loss_curvature",
     "sharpness_gap",
 ]
