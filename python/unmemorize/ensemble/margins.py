@@ -22,6 +22,7 @@ WINDOW = 0.1  # share of the examples over which a variance is smoothed
 LEAST = 51  # examples in such a window
 RIDGE = 1.0  # observations that the prior of each coefficient is worth
 PSEUDO = 10.0  # models that the smoothed variance is worth, when examples are weighted for the regression
+FLOOR = 0.2  # of t², in s²: less cannot be told from nothing by few models
 STEPS = 100  # of expectation maximisation
 LEARNERS = 4096  # examples that it learns from
 BLOCK = 4096  # examples at a time, so that their grids stay in the cache
@@ -123,7 +124,7 @@ def fit(seen: Observed, features: list[Vector]) -> Prior:
         if known:
             spread = np.maximum(_smooth(order, seen.squares, seen.freedom), _TINY)
             off = (seen.mean - mean) ** 2 - spread / models
-            scatter = np.maximum(_smooth(order, weights * off, weights), 0.05 * spread)
+            scatter = np.maximum(_smooth(order, weights * off, weights), FLOOR * spread)
         else:  # one model each: half of what it is off is laid to the model, half to the example
             spread = scatter = np.maximum(_smooth(order, weights * (seen.mean - mean) ** 2, weights) / 2, _TINY)
         own = (PSEUDO * spread + seen.squares) / (PSEUDO + seen.freedom)
