@@ -1,8 +1,8 @@
 """Proxies of memorization that need a model: one function a file, all oriented higher = more memorized.
 
 Each takes ``(model, data, ctx)`` and gives float64 (n,), one value for each example of ``data.train``, the same for the
-same ``ctx.seed``. `Cost` tells what each took. The proxies that need no model are by-products of training:
-`LearningEvents`; and `leave_one_out`, of the images alone.
+same ``ctx.seed``. `Cost` tells what each took. Two kinds need no model: the by-products of training, `LearningEvents`,
+and `leave_one_out`, which is of the images alone.
 """
 
 from collections.abc import Callable
