@@ -57,8 +57,12 @@ def test_unknown_names_list_the_known() -> None:
         grid(["salun"], ["rumf"])
     with pytest.raises(ValueError, match="protocol: no protocol 'any'; known are fixed-S, paper"):
         Settings(protocol="any")
-    with pytest.raises(ValueError, match=r"preset 'digits': has no 'scrub-vanilla'; it has fine_tune-vanilla, "):
+    with pytest.raises(ValueError, match=r"preset 'digits': has no 'scrub-vanilla'; digits-compare has it"):
         tuned([Cell("scrub")], "digits", "digits")
+    with pytest.raises(ValueError, match=r"preset 'digits': has no 'scrub-reversed'; it has fine_tune-vanilla, "):
+        tuned([Cell("scrub", "reversed")], "digits", "digits")
+    with pytest.raises(ValueError, match=r"algorithm: no algorithm 'amnesia'; known are nothing, "):
+        tuned([Cell("amnesia")], "digits", "digits")
     with pytest.raises(ValueError, match="steps: expected 1 for plan 'vanilla', got 2"):
         method(experiment.Cell("fine_tune"), [{}, {}])
 

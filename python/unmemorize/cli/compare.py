@@ -88,7 +88,7 @@ def command(
         data_name, noise, data_seed, val_share, normalize, recipe, device, seed, models, ratio, runs, unlearnings,
         attacks, size, cut_by, protocol,
     )  # fmt: skip
-    chosen = [name for name in (listed(algorithms) if algorithms else ALGORITHMS) if name not in WITHOUT_STRATA]
+    chosen = [name for name in (ALGORITHMS if algorithms is None else listed(algorithms)) if name not in WITHOUT_STRATA]
     cells = grid(chosen, listed(plans), cut_by, protocol)
     with Crew(workers) as crew, Stages(Console(stderr=True)) as stages:
         if trials is not None:

@@ -75,5 +75,12 @@ Mode = Annotated[
 
 
 def listed(names: str) -> tuple[str, ...]:
-    """The names of an option that takes several, by comma; one that is given twice counts once."""
-    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    """The names of an option that takes several, by comma; one that is given twice counts once.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not found:
+        raise ValueError(f"expected names, by comma, got {names!r}")
+    return found

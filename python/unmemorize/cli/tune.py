@@ -68,7 +68,10 @@ def command(
     Interrupted or killed, the same command goes on; at most the trials in flight are lost.
     """
     cut_by = listed(scores)
-    cells = grid(listed(algorithms) if algorithms else ALGORITHMS, listed(plans), cut_by, protocol)
+    cells = grid(ALGORITHMS if algorithms is None else listed(algorithms), listed(plans), cut_by, protocol)
+    if preset.suffix != ".toml":
+        raise ValueError(f"preset: expected a .toml file to write, got {str(preset)!r}")
+    preset.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is said before hours of search
     settings = Settings(
         data_name, noise, seed, val_share, normalize, recipe, device, seed, models, runs=runs, size=size, scores=cut_by,
         protocol=protocol,

@@ -30,6 +30,7 @@ from unmemorize.cli.options import (
 )
 from unmemorize.data import Data
 from unmemorize.experiment import Cell, data_summary, forget_set_summary, preset
+from unmemorize.experiment.presets import lacks
 from unmemorize.forget_set import merged
 from unmemorize.rum import read_plan
 
@@ -170,7 +171,7 @@ def _plan(
         cells, cell = preset(tuned)["cells"], Cell.of(algorithm or DEFAULT, plan)
         cell = replace(cell, scores=by if cell.by_score else "")
         if cell.key not in cells:
-            raise ValueError(f"preset {tuned!r}: has no {cell.key!r}; it has {', '.join(cells)}")
+            raise ValueError(lacks(tuned, cell.key))
         tables = cells[cell.key]
     steps = [{"algorithm": algorithm or DEFAULT, **table, **hyper} for table in tables]
     if algorithm == "out_of_sample" and ensemble is None:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from unmemorize import unlearn
 from unmemorize._files import write_durably
 from unmemorize.experiment.methods import Cell, Steps
 
@@ -48,7 +49,7 @@ def tuned(cells: Iterable[Cell], preset_name: str | Path, recipe: str) -> dict[C
     """The steps of each method from a preset; the floor, the ceiling and plans with steps of their own need none there.
 
     Raises:
-        ValueError: the preset does not know one of `cells`.
+        ValueError: the preset does not know one of `cells`, or nobody knows its algorithm.
     """
     known: Mapping[str, Steps] = preset(preset_name)["cells"]
     fixed: dict[str, Steps] = {"nothing": [{}], "retrain": [{"recipe": recipe}]}
@@ -57,9 +58,17 @@ def tuned(cells: Iterable[Cell], preset_name: str | Path, recipe: str) -> dict[C
         whole = Cell(cell.algorithm, cell.plan).key  # of a plan by no score there may be one entry for all forget sets
         steps = fixed.get(cell.algorithm) or cell.rules.get("steps") or known.get(cell.key) or known.get(whole)
         if steps is None:
-            raise ValueError(f"preset {str(preset_name)!r}: has no {cell.key!r}; it has {', '.join(known)}")
+            unlearn.find(cell.algorithm)  # one that nobody knows is said to be that
+            raise ValueError(lacks(preset_name, cell.key))
         found[cell] = steps
     return found
+
+
+def lacks(name: str | Path, key: str) -> str:
+    """What to say of a method that is not in a preset: which of those that ship have it, or what else there is."""
+    others = [other for other in presets() if key in preset(other)["cells"]]
+    mend = f"{' and '.join(others)} has it" if others else f"it has {', '.join(preset(name)['cells'])}"
+    return f"preset {str(name)!r}: has no {key!r}; {mend}"
 
 
 def write_preset(path: Path, study: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]) -> None:

@@ -44,7 +44,7 @@ class Tuning:
         progress: see there.
 
     Raises:
-        ValueError: unknown mode, or an algorithm that has no ranges.
+        ValueError: unknown mode, an algorithm that has no ranges, or nothing that can be tuned.
     """
 
     def __init__(
@@ -62,6 +62,10 @@ class Tuning:
         if mode not in OBJECTIVES:
             raise ValueError(f"mode: no mode {mode!r}; known are {', '.join(OBJECTIVES)}")
         self.cells = [cell for cell in cells if cell.algorithm not in WITHOUT_STRATA and "steps" not in cell.rules]
+        if not self.cells:
+            raise ValueError(
+                "methods: none that can be tuned; give algorithms with ranges, and plans that name no steps"
+            )
         self.spaces = {cell.algorithm: space(cell.algorithm) for cell in self.cells}
         self.mode, self.trials = mode, trials
         self._study = Experiment(folder, settings, workers=workers, executor=executor, progress=progress)
