@@ -1,5 +1,6 @@
 """Comparisons and tuning: made-up measurements with known answers, then the real thing at a tiny size."""
 
+import copy
 import json
 import math
 import os
@@ -18,8 +19,11 @@ import pytest
 import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from typer.testing import CliRunner
 from unmemorize import score_files
+from unmemorize.cli.app import app
 from unmemorize.engine import Crew
+from unmemorize.ensemble import Ensemble
 from unmemorize.experiment import (
     Cell,
     Found,
@@ -42,6 +46,8 @@ from unmemorize.report import compare as drawn
 from unmemorize.results import Results
 from unmemorize.stats import t_interval
 from unmemorize.unlearn import ALGORITHMS
+
+torch.set_num_threads(1)  # the networks are small, and a second thread costs more than it does
 
 TINY = Settings(models=10, runs=2, size=30)
 NOTHING, TUNED = Cell("nothing"), Cell("fine_tune", "rum", "confidence")
@@ -360,7 +366,34 @@ def test_validation_tuning_reads_nothing_of_the_test_set(by_validation: Path, mo
         monkeypatch.setattr(objectives, "data_of", lambda _, known=known: known)
         values.append(OBJECTIVES["validation"].value(folder, 0, "exact", model, []))
     assert values[0] == values[1]
-    assert values[0] < 0.9, "the original gives away what it was trained on"
+
+
+def test_validation_tuning_would_choose_a_model_that_never_saw_the_forget_set(by_validation: Path) -> None:
+    folder = str(by_validation)
+    forget = tasks.forget_set_of(folder, "exact")
+    original = tasks.original_model(folder, 0)
+    retrained, _ = tasks._fit(TINY, of := tasks.data_of(TINY), of.train.without(forget.ids), seed=0)
+    broken = copy.deepcopy(retrained)
+    torch.nn.init.zeros_(list(broken.modules())[-1].weight)
+    best, memorizing, useless = (
+        OBJECTIVES["validation"].value(folder, 0, "exact", model, []) for model in (retrained, original, broken)
+    )
+    assert best > 0.85
+    assert memorizing < best - 0.2, "it gives away what it was trained on"
+    assert useless < best - 0.2, "it has lost what it was to keep"
+
+
+def test_what_is_compared_with_never_saw_the_example(by_validation: Path) -> None:
+    ids = tasks.forget_set_of(str(by_validation), "exact").ids
+    models = Ensemble.open(by_validation / "ensemble").entries("reference")
+    unseen, weights = objectives._unseen(str(by_validation), "exact")
+    sigmoid = [[1 / (1 + math.exp(-phi)) for phi in model.array("phi")[ids].astype(float)] for model in models]
+    expected = [
+        np.mean([own[k] for model, own in zip(models, sigmoid, strict=True) if not model.member[row]])
+        for k, row in enumerate(ids)
+    ]
+    assert weights.sum() == pytest.approx(len(ids))
+    assert np.average(unseen, weights=weights) == pytest.approx(np.mean(expected))
 
 
 @pytest.fixture(scope="module")
@@ -418,6 +451,32 @@ def test_a_preset_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 # --- the command
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("compare --preset digits --algorithms ,", "expected names, by comma, got ','"),
+        ("compare --preset digits --plans ,", "expected names, by comma, got ','"),
+        (
+            "compare --preset digits --algorithms amnesia",
+            "no algorithm 'amnesia'; known are nothing, retrain, fine_tune",
+        ),
+        ("compare --trials 3 --algorithms amnesia", "no algorithm 'amnesia'; known are nothing, retrain, fine_tune"),
+        ("compare --preset digits --trials 3", "give one of --preset and --trials"),
+        ("compare --preset digits --mode oracle", "only with --trials"),
+        ("compare --trials 3 --algorithms cf_k --mode test", "no mode 'test'; known are oracle, validation"),
+        ("tune --algorithms nothing", "methods: none that can be tuned"),
+        ("tune --algorithms cf_k --plans published", "methods: none that can be tuned"),
+        ("tune --preset /proc/x/own.toml", "/proc/x"),
+        ("tune --preset own.txt", "preset: expected a .toml file to write, got 'own.txt'"),
+    ],
+)
+def test_a_slip_is_told_before_anything_is_trained(command: str, said: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--data", "digits", "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, ValueError | OSError)
+    assert said in str(done.exception)
+    assert not list((tmp_path / "out").glob("*/*")), "at most its settings are there"
 
 
 def test_compare_tunes_and_compares_in_one_folder(tmp_path: Path) -> None:
