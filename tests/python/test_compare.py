@@ -251,6 +251,11 @@ def test_a_preset_of_the_other_protocol_is_named_as_that() -> None:
     }
 
 
+def test_a_preset_of_another_recipe_is_named_as_that() -> None:
+    told = caption(replace(TINY, recipe="cifar10"), preset("digits-compare")["study"])
+    assert told == "protocol fixed-S, oracle-tuned with recipe digits, 40 trials a method"
+
+
 def test_a_plan_with_another_plans_name_is_refused(tmp_path: Path) -> None:
     for name in ("rum", "my plan"):
         (tmp_path / f"{name}.toml").write_text("strata = 4\n")

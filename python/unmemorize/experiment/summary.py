@@ -81,7 +81,9 @@ def caption(settings: Settings, tuning: Mapping[str, Any]) -> str:
     """What every row of the comparison depends on."""
     protocol = tuning.get("protocol", FIXED)  # a study that names none is older than the other one
     tuned = f"{tuning.get('mode', 'oracle')}-tuned" + (f" under {protocol}" if protocol != settings.protocol else "")
-    return f"protocol {settings.protocol}, {tuned}, {tuning['trials']} trials a method"
+    recipe = tuning.get("recipe", settings.recipe)
+    elsewhere = f" with recipe {recipe}" if recipe != settings.recipe else ""
+    return f"protocol {settings.protocol}, {tuned}{elsewhere}, {tuning['trials']} trials a method"
 
 
 def data_summary(of: Data, noise: float = 0.0) -> DataSummary:
