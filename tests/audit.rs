@@ -169,6 +169,21 @@ proptest! {
     }
 
     #[test]
+    fn klom_of_f32_is_that_of_the_same_numbers_in_f64(
+        values in proptest::collection::vec(score(), 2 * LEAST * 5),
+        bins in 1..80_usize,
+        scale in prop_oneof![Just(1.0), Just(1e-36), Just(1e-44), Just(1e36)],
+    ) {
+        let narrow: Vec<f32> = values.iter().map(|x| (x * scale) as f32).collect();
+        let wide: Vec<f64> = narrow.iter().copied().map(f64::from).collect();
+        let half = LEAST * 5;
+        let single = |x| Phi::new("phi", Logits::F32(x), LEAST, 5).unwrap();
+        let one = Threads::one();
+        let wanted = klom(&phi(&wide[..half], 5), &phi(&wide[half..], 5), bins, 1e-5, &one).unwrap();
+        prop_assert_eq!(klom(&single(&narrow[..half]), &single(&narrow[half..]), bins, 1e-5, &one).unwrap(), wanted);
+    }
+
+    #[test]
     fn epsilon_is_the_best_of_all_thresholds(
         u in proptest::collection::vec(score(), 1..30),
         o in proptest::collection::vec(score(), 1..30),

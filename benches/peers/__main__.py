@@ -5,8 +5,8 @@
     python -m benches.peers --write                  into docs/benchmarks.md as well (`make peers`)
     python -m benches.peers --quick                  small sizes: does everything still run, and agree?
 
-Each work runs in a process of its own, ours once more for each narrower instruction set. Inputs are from a seed that is
-new in every run.
+Each work runs in a process of its own; ours with narrower vectors takes its turns in others. Inputs are from a seed
+that is new in every run.
 """
 
 import argparse
@@ -43,15 +43,10 @@ def main() -> None:
 
 
 def run(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
-    """The record of each work, with the seconds of ours by instruction set."""
+    """The record of each work, measured in a process of its own."""
     for name in names:
         (record,) = child([name], seed)
-        record["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-        record["narrower"] = {}
-        for level in machine.narrower():
-            (alone,) = child([name], seed, alone=True, level=level)
-            record["narrower"][level] = alone["seconds"]["ours"]
-        yield record
+        yield record | {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
 
 
 def run_quick(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
@@ -59,11 +54,10 @@ def run_quick(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
     yield from child(names, seed, quick=True)
 
 
-def child(names: list[str], seed: int, level: str = "", **options: bool) -> list[dict[str, Any]]:
+def child(names: list[str], seed: int, **options: bool) -> list[dict[str, Any]]:
     plan = json.dumps({"works": names, "seed": seed, **options})
     command = [sys.executable, "-m", f"{__package__}.measure", plan]
-    simd = {"UNMEMORIZE_SIMD": level} if level else {}
-    lines = subprocess.run(command, env=machine.environment(**simd), check=True, stdout=subprocess.PIPE, text=True)
+    lines = subprocess.run(command, env=machine.environment(), check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line) for line in lines.stdout.splitlines()]
 
 

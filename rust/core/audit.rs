@@ -2,7 +2,7 @@
 //!
 //! Their input is φ = ln p\[y\] - ln(sum of the other p), the log-odds of the true label, one row for each model.
 
-use std::ops::Range;
+use std::ops::{Neg, Range};
 
 use half::{bf16, f16};
 
@@ -65,40 +65,83 @@ impl<'a> Phi<'a> {
         mask.map_or(Ok(()), |mask| Error::check_length(name, mask.len(), self.models * self.n, self.name))
     }
 
-    /// Writes φ of one model on some examples to the front of `out`; false if one of them is not a number of sane size.
+    /// Writes φ of one model on some examples to the front of `out`; false if f32 could not hold them all, or one of them
+    /// is not a number of sane size.
     #[inline(always)]
-    fn read(&self, model: usize, examples: &Range<usize>, out: &mut [f64]) -> bool {
-        let (start, end) = (model * self.n + examples.start, model * self.n + examples.end);
-        match self.values {
-            Logits::F64(x) => self.widen(x, start..end, out),
-            Logits::F32(x) => self.widen(x, start..end, out),
-            Logits::F16(x) => self.widen::<f16>(x, start..end, out),
-            Logits::Bf16(x) => self.widen::<bf16>(x, start..end, out),
-        }
-    }
-
-    /// While it reads a part of a row, it asks for the same part of a row further down, which no CPU foresees.
-    #[inline(always)]
-    fn widen<T: Logit>(&self, values: &[T], part: Range<usize>, out: &mut [f64]) -> bool {
-        let ahead = part.start + AHEAD * self.n..part.end + AHEAD * self.n;
-        if part.len() <= WIDTH
-            && let Some(ahead) = values.get(ahead)
-        {
-            ahead.iter().step_by(CACHE_LINE / size_of::<T>()).for_each(simd::prefetch);
-        }
-        let mut sane = true;
-        for (x, to) in values[part].iter().zip(out) {
-            *to = x.widen();
-            sane &= to.abs() <= LARGEST; // false for NaN
-        }
-        sane
+    fn read<F: Precision>(&self, model: usize, examples: &Range<usize>, out: &mut [F]) -> bool {
+        F::read(self.values, model * self.n + examples.start..model * self.n + examples.end, self.n, out)
     }
 
     /// The error that names the first φ that [`Phi::read`] refused.
     fn refused(&self) -> Error {
-        let mut value = [0.0];
+        let mut value = [0.0_f64];
         let bad = |at: &usize| !self.read(at / self.n, &(at % self.n..at % self.n + 1), &mut value);
         let at = (0..self.models * self.n).find(bad).unwrap_or(0);
         Error::Phi { name: self.name, model: at / self.n, id: at % self.n }
     }
+}
+
+/// What φ are read as: f64, or f32 where it holds them all.
+trait Precision: Copy + PartialOrd + Into<f64> + Default + Neg<Output = Self> {
+    const INFINITY: Self;
+
+    /// See [`Phi::read`]; `row` values are in a row.
+    fn read(values: Logits<'_>, part: Range<usize>, row: usize, out: &mut [Self]) -> bool;
+
+    fn sane(self) -> bool;
+}
+
+impl Precision for f64 {
+    const INFINITY: Self = Self::INFINITY;
+
+    #[inline(always)]
+    fn read(values: Logits<'_>, part: Range<usize>, row: usize, out: &mut [Self]) -> bool {
+        match values {
+            Logits::F64(x) => copy(x, part, row, out),
+            Logits::F32(x) => copy(x, part, row, out),
+            Logits::F16(x) => copy::<f16, _>(x, part, row, out),
+            Logits::Bf16(x) => copy::<bf16, _>(x, part, row, out),
+        }
+    }
+
+    #[inline(always)]
+    fn sane(self) -> bool {
+        self.abs() <= LARGEST // false for NaN
+    }
+}
+
+impl Precision for f32 {
+    const INFINITY: Self = Self::INFINITY;
+
+    #[inline(always)]
+    fn read(values: Logits<'_>, part: Range<usize>, row: usize, out: &mut [Self]) -> bool {
+        match values {
+            Logits::F64(_) => false,
+            Logits::F32(x) => copy(x, part, row, out),
+            Logits::F16(x) => copy::<f16, _>(x, part, row, out),
+            Logits::Bf16(x) => copy::<bf16, _>(x, part, row, out),
+        }
+    }
+
+    #[inline(always)]
+    fn sane(self) -> bool {
+        self.abs() <= Self::MAX
+    }
+}
+
+/// While it reads a part of a row, it asks for the same part of a row further down, which no CPU foresees.
+#[inline(always)]
+fn copy<T: Logit, F: Precision + From<T::Float>>(values: &[T], part: Range<usize>, row: usize, out: &mut [F]) -> bool {
+    let ahead = part.start + AHEAD * row..part.end + AHEAD * row;
+    if part.len() <= WIDTH
+        && let Some(ahead) = values.get(ahead)
+    {
+        ahead.iter().step_by(CACHE_LINE / size_of::<T>()).for_each(simd::prefetch);
+    }
+    let mut sane = true;
+    for (x, to) in values[part].iter().zip(out) {
+        *to = F::from(x.exact());
+        sane &= to.sane();
+    }
+    sane
 }

@@ -6,41 +6,54 @@ use half::{bf16, f16};
 
 /// A value of any precision.
 pub trait Logit: Copy + Send + Sync {
+    /// The narrower of f32 and f64 that holds every such value.
+    type Float: Into<f64>;
+
     /// Its exact value; not finite if it is not.
-    fn widen(self) -> f64;
+    fn exact(self) -> Self::Float;
+
+    /// The same in f64.
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self.exact().into()
+    }
 }
 
 impl Logit for f64 {
+    type Float = Self;
     #[inline(always)]
-    fn widen(self) -> f64 {
+    fn exact(self) -> Self {
         self
     }
 }
 
 impl Logit for f32 {
+    type Float = Self;
     #[inline(always)]
-    fn widen(self) -> f64 {
-        f64::from(self)
+    fn exact(self) -> Self {
+        self
     }
 }
 
 impl Logit for bf16 {
+    type Float = f32;
     #[inline(always)]
-    fn widen(self) -> f64 {
-        f64::from(f32::from_bits(u32::from(self.to_bits()) << 16))
+    fn exact(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 }
 
 impl Logit for f16 {
+    type Float = f32;
     /// Without a branch, so that a loop over it vectorises: the bits are read as a tiny f32 and scaled up.
     #[inline(always)]
-    fn widen(self) -> f64 {
+    fn exact(self) -> f32 {
         const SCALE: f32 = f32::from_bits((127 + 112) << 23); // 2^112: the difference of the exponents' biases
         const EXPONENT: u32 = 0x7C00;
         let bits = u32::from(self.to_bits());
         let magnitude = f32::from_bits((bits & 0x7FFF) << 13) * SCALE;
         let special = if bits & EXPONENT == EXPONENT { f32::NAN } else { 0.0 };
-        f64::from(f32::from_bits((magnitude + special).to_bits() | (bits & 0x8000) << 16))
+        f32::from_bits((magnitude + special).to_bits() | (bits & 0x8000) << 16)
     }
 }
 

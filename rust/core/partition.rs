@@ -43,10 +43,13 @@ pub fn argsort<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<usize>, 
 
 /// Refuses NaN, and more scores than can be sorted.
 pub(crate) fn sortable<T: Score>(name: &'static str, scores: &[T], threads: &Threads) -> Result<(), Error> {
-    if u32::try_from(scores.len()).is_err() {
-        return Err(Error::TooMany { name, n: scores.len() });
-    }
+    countable(name, scores.len())?;
     no_nan(name, scores, threads)
+}
+
+/// Refuses more values than 32 bits can number.
+pub(crate) fn countable(name: &'static str, n: usize) -> Result<(), Error> {
+    u32::try_from(n).map_or(Err(Error::TooMany { name, n }), |_| Ok(()))
 }
 
 /// Quantile strata: 0 for the lowest n/k scores, k-1 for the highest, ties by id. Where k does not divide n, each of
@@ -277,5 +280,18 @@ impl<K: Fn(usize) -> u64 + Sync> Order<'_, K> {
             counts
         });
         (0..1 << DIGIT).map(|d| parts.iter().map(|counts| counts[d] as usize).sum()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_have_32_bits() {
+        assert!(countable("score", u32::MAX as usize).is_ok());
+        let message = countable("score", 1 << 32).unwrap_err().to_string();
+        assert_eq!(message, Error::TooMany { name: "score", n: 4_294_967_296 }.to_string());
+        assert!(message.starts_with("score: ") && message.contains("4294967296"), "{message}");
     }
 }

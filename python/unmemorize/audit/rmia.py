@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from unmemorize import _arrays, _core
 
+_EXAMPLES = 8  # that are looked up while other kernels work on one value
+
 
 def rmia(
     target: ArrayLike,
@@ -55,4 +57,5 @@ def rmia(
         _arrays.scores(population_target, "population_target", "(N,)"),
         _arrays.scores(population_reference, "population_reference", "(N,)"),
     )
-    return _core.rmia(*examples, *population, gamma, a, _arrays.threads(n_threads))
+    work = (len(examples[0]) + len(population[0])) // _EXAMPLES
+    return _core.rmia(*examples, *population, gamma, a, _arrays.threads(n_threads, work))

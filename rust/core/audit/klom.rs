@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Phi, WIDTH};
+use super::{Phi, Precision, WIDTH};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::simd::{self, Aligned, Kernel};
@@ -15,6 +15,9 @@ pub const MOST_BINS: usize = 1 << 16;
 
 /// Adding it leaves the nearest integer in the low bits.
 const INTEGER: f64 = 4_503_599_627_370_496.0; // 2^52
+
+/// The same in f32.
+const INTEGER_SINGLE: f32 = 8_388_608.0; // 2^23
 
 /// KL(unlearned || oracle) in nats, of histograms of φ over the models.
 ///
@@ -82,21 +85,104 @@ impl Kernel for Ranges<'_> {
 
     #[inline(always)]
     fn run(self) -> Self::Output {
-        let [mut low, mut high] = [f64::INFINITY, f64::NEG_INFINITY].map(|edge| Aligned([edge; WIDTH]));
-        for (side, phi) in self.sides.into_iter().enumerate() {
-            let (mut x, mut sane) = (Aligned([0.0; WIDTH]), true);
-            for model in 0..phi.models {
-                sane &= phi.read(model, &self.examples, &mut *x);
-                for k in 0..WIDTH {
-                    low[k] = if x[k] < low[k] { x[k] } else { low[k] };
-                    high[k] = if x[k] > high[k] { x[k] } else { high[k] };
-                }
-            }
-            if !sane {
+        let Self { sides, examples } = self;
+        let mut edges = [f64::INFINITY, f64::NEG_INFINITY].map(|edge| Aligned([edge; WIDTH]));
+        for (side, phi) in sides.into_iter().enumerate() {
+            if !(widen::<f32>(phi, &examples, &mut edges) || widen::<f64>(phi, &examples, &mut edges)) {
                 return Err(side);
             }
         }
-        Ok([low, high])
+        Ok(edges)
+    }
+}
+
+/// Moves the edges apart until all φ lie between them; false where they cannot be read.
+#[inline(always)]
+fn widen<F: Precision>(phi: &Phi<'_>, examples: &Range<usize>, edges: &mut Edges) -> bool {
+    let smaller = |a: F, b: F| if a < b { a } else { b };
+    let larger = |a: F, b: F| if a > b { a } else { b };
+    let mut rows = [Aligned([F::default(); WIDTH]); TOGETHER];
+    let mut ends = [Aligned([F::INFINITY; WIDTH]), Aligned([-F::INFINITY; WIDTH])];
+    for first in (0..phi.models).step_by(TOGETHER) {
+        for (row, x) in rows.iter_mut().enumerate() {
+            if !phi.read((first + row).min(phi.models - 1), examples, &mut **x) {
+                return false;
+            }
+        }
+        let [low, high] = &mut ends;
+        for k in 0..WIDTH {
+            let [a, b, c, d] = [rows[0][k], rows[1][k], rows[2][k], rows[3][k]];
+            low[k] = smaller(low[k], smaller(smaller(a, b), smaller(c, d)));
+            high[k] = larger(high[k], larger(larger(a, b), larger(c, d)));
+        }
+    }
+    for k in 0..WIDTH {
+        edges[0][k] = edges[0][k].min(ends[0][k].into());
+        edges[1][k] = edges[1][k].max(ends[1][k].into());
+    }
+    true
+}
+
+/// Models whose φ are compared before a range is written.
+const TOGETHER: usize = 4;
+
+/// The bins of some examples.
+struct Bins<'a> {
+    low: &'a [f64; WIDTH],
+    step: Aligned<[f64; WIDTH]>,
+    per_step: Aligned<[f64; WIDTH]>,
+    last: f64,
+    single: [Aligned<[f32; WIDTH]>; 2], // low and per_step
+}
+
+impl<'a> Bins<'a> {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // an f32 that is not near enough is not used
+    fn new([low, high]: &'a Edges, bins: usize) -> Self {
+        let [mut step, mut per_step] = [Aligned([0.0; WIDTH]); 2];
+        let mut single = [Aligned([0.0; WIDTH]); 2];
+        for k in 0..WIDTH {
+            let width = high[k] - low[k];
+            step[k] = width / bins as f64;
+            per_step[k] = (1.0 / step[k]).min(f64::MAX); // if there is but one value, any bin will do
+            single[0][k] = low[k] as f32;
+            single[1][k] = if (1e-30..1e30).contains(&width) { per_step[k] as f32 } else { f32::NAN };
+            single[1][k] = if width > 0.0 { single[1][k] } else { 0.0 };
+        }
+        Self { low, step, per_step, last: bins as f64 - 1.0, single }
+    }
+
+    /// Finds the bin of each φ.
+    #[inline(always)]
+    fn find(&self, x: &[f64; WIDTH], found: &mut [u16; WIDTH]) {
+        for k in 0..WIDTH {
+            let guess = (x[k] - self.low[k]) * self.per_step[k];
+            let rounded = if guess < self.last { guess } else { self.last } + INTEGER;
+            // It may be one too high, and is rounded: the edges, low + bin * step, have the last word.
+            let above = x[k] < self.low[k] + (rounded - INTEGER) * self.step[k];
+            found[k] = low_bits(rounded - if above { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// The same where no φ is so near an edge that f32 could take it for the other side; else false.
+    ///
+    /// Three roundings to 24 bits make less than 3/2^24 of a guess, which is at most the number of bins.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // whole numbers below 2^16; the bin is in the low bits
+    fn guess(&self, x: &[f32; WIDTH], found: &mut [u16; WIDTH]) -> bool {
+        const ERROR: f32 = 1.0 / (1 << 22) as f32;
+        let (last, [low, per_step]) = (self.last as f32, &self.single);
+        let near = (last + 1.0) * ERROR;
+        let mut sure = true;
+        for k in 0..WIDTH {
+            let guess = (x[k] - low[k]) * per_step[k];
+            let inner = if guess > 1.0 { guess } else { 1.0 }; // the edges below the first bin and above the last do not count
+            let rounded = if inner < last { inner } else { last } + INTEGER_SINGLE;
+            let apart = guess - (rounded - INTEGER_SINGLE);
+            sure &= apart.abs() >= near; // false for NaN
+            found[k] = (rounded - if apart < 0.0 { 1.0 } else { 0.0 }).to_bits() as u16;
+        }
+        sure
     }
 }
 
@@ -113,25 +199,17 @@ impl Kernel for Count<'_> {
 
     #[inline(always)]
     fn run(self) -> Self::Output {
-        let Self { phi, examples, ranges: [low, high], bins } = self;
+        let Self { phi, examples, ranges, bins } = self;
         let mut counts = vec![[0; WIDTH]; bins];
-        let [mut step, mut per_step, mut x] = [Aligned([0.0; WIDTH]); 3];
-        for k in 0..WIDTH {
-            step[k] = (high[k] - low[k]) / bins as f64;
-            per_step[k] = (1.0 / step[k]).min(f64::MAX); // if there is but one value, any bin will do
-        }
+        let by = Bins::new(ranges, bins);
+        let (mut x, mut single) = (Aligned([0.0_f64; WIDTH]), Aligned([0.0_f32; WIDTH]));
         let mut found = [Aligned([0_u16; WIDTH]); ROWS];
         for first in (0..phi.models).step_by(ROWS) {
             let rows = ROWS.min(phi.models - first);
             for (model, found) in (first..first + rows).zip(&mut found) {
-                phi.read(model, &examples, &mut *x);
-                for k in 0..WIDTH {
-                    let last = bins as f64 - 1.0;
-                    let guess = (x[k] - low[k]) * per_step[k];
-                    let rounded = if guess < last { guess } else { last } + INTEGER;
-                    // It may be one too high, and is rounded: the edges, low + bin * step, have the last word.
-                    let above = x[k] < low[k] + (rounded - INTEGER) * step[k];
-                    found[k] = low_bits(rounded - if above { 1.0 } else { 0.0 });
+                if !(phi.read(model, &examples, &mut *single) && by.guess(&single, found)) {
+                    phi.read(model, &examples, &mut *x);
+                    by.find(&x, found);
                 }
             }
             add(&mut counts, &found[..rows], examples.len());
@@ -147,7 +225,7 @@ fn low_bits(x: f64) -> u16 {
 }
 
 /// Rows that are counted together; fewer than a byte can count.
-const ROWS: usize = 16;
+const ROWS: usize = 32;
 
 /// With more bins it is faster to add each φ to its bin than to compare it with all of them.
 const FEW: usize = 64;
@@ -170,17 +248,24 @@ fn add(counts: &mut [[u32; WIDTH]], found: &[Aligned<[u16; WIDTH]>], examples: u
             bytes[k] = row[k] as u8;
         }
     }
-    for (bin, counts) in counts.iter_mut().enumerate() {
-        for k in (0..WIDTH).step_by(LANES) {
-            let mut equal = [0_u8; LANES];
+    // The sum of min(bin, t) over the models grows by how many are above t from t to t + 1: two instructions for each t and
+    // 64 examples, where a sum of comparisons takes three. Sums may overflow, their differences do not.
+    let most = found.len() as u8;
+    for k in (0..WIDTH).step_by(LANES) {
+        let (mut sum, mut above) = ([0_u8; LANES], [most; LANES]);
+        for (bin, counts) in (1..).zip(counts.iter_mut()) {
+            let mut next = [0_u8; LANES];
             for bytes in &bytes[..found.len()] {
                 for lane in 0..LANES {
-                    equal[lane] += u8::from(bytes[k + lane] == bin as u8);
+                    next[lane] = next[lane].wrapping_add(bytes[k + lane].min(bin));
                 }
             }
             for lane in 0..LANES {
-                counts[k + lane] += u32::from(equal[lane]);
+                let still = next[lane].wrapping_sub(sum[lane]);
+                counts[k + lane] += u32::from(above[lane].wrapping_sub(still));
+                above[lane] = still;
             }
+            sum = next;
         }
     }
 }

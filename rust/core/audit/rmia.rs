@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::partition::{Score, key};
+use crate::partition::{Score, countable};
 use crate::simd::{self, Kernel};
 
 /// Examples of one piece of work.
-const CHUNK: usize = 2048;
+const CHUNK: usize = 1 << 14;
 
 /// Probabilities of the true label.
 #[derive(Debug, Clone, Copy)]
@@ -69,17 +69,16 @@ pub fn rmia(
     Error::check_length("reference", examples.reference.len(), examples.target.len(), "target")?;
     let (target, reference) = (population.target.len(), population.reference.len());
     Error::check_length("population_reference", reference, target, "population_target")?;
-    match u32::try_from(target) {
-        Ok(0) => return Err(Error::NoPopulation),
-        Ok(_) => population.check(["population_target", "population_reference"])?,
-        Err(_) => return Err(Error::TooMany { name: "population_target", n: target }),
+    if target == 0 {
+        return Err(Error::NoPopulation);
     }
+    countable("population_target", target)?;
+    population.check(["population_target", "population_reference"])?;
     let mut enough = vec![0.0; population.target.len()];
-    population.ratios(0, a, &mut enough);
-    for z in &mut enough {
-        *z = least(*z, gamma);
-    }
-    let cells = Cells::new(&enough);
+    threads.for_each_chunk(&mut enough, CHUNK, |start, enough| {
+        simd::dispatch(Enough { population: &population, start, a, gamma, least: enough });
+    });
+    let cells = simd::dispatch(Build(&enough));
     let mut scores = vec![0.0; examples.target.len()];
     threads.for_each_chunk(&mut scores, CHUNK, |start, scores| {
         simd::dispatch(Share { examples: &examples, start, a, cells: &cells, scores });
@@ -90,19 +89,49 @@ pub fn rmia(
     Ok(scores)
 }
 
-/// The least x with x / z >= gamma: next to gamma z, which rounds otherwise.
-fn least(z: f64, gamma: f64) -> f64 {
-    if z == 0.0 {
-        return f64::from_bits(1); // 0 / 0 is not enough
+/// The least x with x / z >= gamma of each z of the population.
+struct Enough<'a, T, R> {
+    population: &'a Probabilities<'a, T, R>,
+    start: usize,
+    a: Option<f64>,
+    gamma: f64,
+    least: &'a mut [f64],
+}
+
+impl<T: Score, R: Score> Kernel for Enough<'_, T, R> {
+    type Output = ();
+
+    /// It is next to gamma z, which rounds otherwise: each step goes to a neighbour where that is nearer to it.
+    #[inline(always)]
+    fn run(self) {
+        let Self { population, start, a, gamma, least } = self;
+        for (block, least) in least.chunks_mut(BLOCK).enumerate() {
+            let mut ratios = [0.0; BLOCK];
+            population.ratios(start + block * BLOCK, a, &mut ratios[..least.len()]);
+            for (x, z) in least.iter_mut().zip(&ratios) {
+                *x = gamma * z;
+            }
+            let mut steps = true;
+            while steps {
+                steps = false;
+                for (x, &z) in least.iter_mut().zip(&ratios) {
+                    let [below, above] = [-1, 1].map(|step| f64::from_bits(x.to_bits().wrapping_add_signed(step)));
+                    let next = if below / z >= gamma {
+                        below
+                    } else if *x / z < gamma {
+                        above
+                    } else {
+                        *x
+                    };
+                    steps |= next.to_bits() != x.to_bits();
+                    *x = next;
+                }
+            }
+            for (x, &z) in least.iter_mut().zip(&ratios) {
+                *x = if z == 0.0 { f64::from_bits(1) } else { *x }; // 0 / 0 is not enough
+            }
+        }
     }
-    let mut x = gamma * z;
-    while x.next_down() / z >= gamma {
-        x = x.next_down();
-    }
-    while x / z < gamma {
-        x = x.next_up();
-    }
-    x
 }
 
 struct Share<'a, T, R> {
@@ -118,20 +147,24 @@ impl<T: Score, R: Score> Kernel for Share<'_, T, R> {
 
     #[inline(always)]
     fn run(self) {
-        self.examples.ratios(self.start, self.a, self.scores);
-        for x in self.scores {
-            let share = self.cells.not_above(*x) as f64 / self.cells.n as f64;
-            *x = if x.is_nan() { f64::NAN } else { share };
+        let Self { examples, start, a, cells, scores } = self;
+        examples.ratios(start, a, scores);
+        for x in scores.iter_mut() {
+            *x = if x.is_nan() { f64::NAN } else { cells.not_above(x.to_bits()) as f64 };
+        }
+        for count in scores {
+            *count /= cells.n as f64;
         }
     }
 }
 
-/// Sorted numbers and where to look for another among them: the range of their keys is cut into cells of one width.
+/// Sorted numbers, none negative, by their bits, which have the same order, and where to look for another among them: the
+/// range of their bits is cut into cells of one width.
 struct Cells {
     n: usize,
-    sorted: Vec<f64>, // and WINDOW infinite ones
-    first: u64,       // the key of the lowest
-    shift: u32,       // bits of a key that do not tell cells apart
+    sorted: Vec<u64>, // within a cell only if it holds more than WINDOW; WINDOW larger ones behind them
+    first: u64,       // the lowest
+    shift: u32,       // low bits that do not tell cells apart
     starts: Vec<u32>, // of each cell, and twice the end
 }
 
@@ -141,51 +174,68 @@ const CELLS: usize = 4;
 /// Numbers that are compared at once, without a branch for each.
 const WINDOW: usize = 8;
 
-impl Cells {
-    /// At least one number and fewer than 2^32, none negative.
-    fn new(numbers: &[f64]) -> Self {
-        let n = numbers.len();
-        let keys = numbers.iter().map(|&x| key(x));
-        let (first, last) = keys.fold((u64::MAX, 0), |(low, high), k| (low.min(k), high.max(k)));
+/// Numbers that are worked on together.
+const BLOCK: usize = 256;
+
+/// At least one number and fewer than 2^32.
+struct Build<'a>(&'a [f64]);
+
+impl Kernel for Build<'_> {
+    type Output = Cells;
+
+    #[inline(always)]
+    fn run(self) -> Cells {
+        let n = self.0.len();
+        let bits = self.0.iter().map(|x| x.to_bits());
+        let (first, last) = bits.clone().fold((u64::MAX, 0), |(low, high), x| (low.min(x), high.max(x)));
         let shift = u64::BITS - ((last - first) / (CELLS * n) as u64).leading_zeros();
-        let starts = vec![0; CELLS * n + 2];
-        let mut cells = Self { n, sorted: vec![f64::INFINITY; n + WINDOW], first, shift, starts };
-        for &x in numbers {
-            let cell = cells.cell(x);
-            cells.starts[cell + 1] += 1;
+        let (sorted, starts) = (vec![LARGER; n + WINDOW], vec![0; CELLS * n + 2]);
+        let mut cells = Cells { n, sorted, first, shift, starts };
+        for x in bits.clone() {
+            let cell = cells.of(x);
+            cells.starts[cell] += 1;
         }
         let mut end = 0;
         for start in &mut cells.starts {
             end += *start;
             *start = end;
         }
-        let mut places = cells.starts.clone();
-        for &x in numbers {
-            let place = &mut places[cells.cell(x)];
-            cells.sorted[*place as usize] = x;
-            *place += 1;
+        for x in bits {
+            let cell = cells.of(x);
+            cells.starts[cell] -= 1; // from the end of the cell to its start
+            cells.sorted[cells.starts[cell] as usize] = x;
         }
-        for (&start, &end) in cells.starts.iter().zip(&places).filter(|&(&start, &end)| end > start + 1) {
-            cells.sorted[start as usize..end as usize].sort_unstable_by(f64::total_cmp);
+        for cell in cells.starts.windows(2) {
+            let (start, end) = (cell[0] as usize, cell[1] as usize);
+            if end - start > WINDOW {
+                cells.sorted[start..end].sort_unstable();
+            }
         }
         cells
     }
+}
 
+/// Above the bits of every number.
+const LARGER: u64 = u64::MAX >> 1;
+
+impl Cells {
     /// The first for a number below the lowest, one behind the last for one far above the highest.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // the smaller of two lengths
-    fn cell(&self, x: f64) -> usize {
-        (key(x).saturating_sub(self.first) >> self.shift).min((CELLS * self.n) as u64) as usize
+    fn of(&self, x: u64) -> usize {
+        (x.saturating_sub(self.first) >> self.shift).min((CELLS * self.n) as u64) as usize
     }
 
-    /// How many are not above `x`, which is finite.
+    /// How many are not above `x`, bits of a number that is not negative.
     #[inline(always)]
-    fn not_above(&self, x: f64) -> usize {
-        let cell = self.cell(x);
+    fn not_above(&self, x: u64) -> usize {
+        let cell = self.of(x);
         let (start, end) = (self.starts[cell] as usize, self.starts[cell + 1] as usize);
         if end - start > WINDOW {
             return start + self.sorted[start..end].partition_point(|&z| z <= x);
         }
-        start + self.sorted[start..start + WINDOW].iter().map(|&z| usize::from(z <= x)).sum::<usize>()
+        // The sign of z - x - 1, where a sum of comparisons would be taken out of a mask bit by bit.
+        start
+            + self.sorted[start..start + WINDOW].iter().map(|&z| (z.wrapping_sub(x + 1) >> 63) as usize).sum::<usize>()
     }
 }
