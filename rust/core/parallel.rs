@@ -261,10 +261,32 @@ fn build(count: usize) -> Result<Arc<ThreadPool>, Error> {
     ThreadPoolBuilder::new()
         .num_threads(count)
         .thread_name(|i| format!("unmemorize-{i}"))
+        .start_handler(move |i| settle(i, count))
         .build()
         .map(Arc::new)
         .map_err(|e| Error::Pool { count, reason: e.to_string() })
 }
+
+/// Keeps each of as many workers as there are CPUs on a CPU of its own.
+///
+/// Two workers that are woken after a pause else share one, until the kernel moves one of them: after milliseconds, when
+/// most calls are over. Fewer workers than CPUs are left alone, or those of several processes would meet on the same.
+#[cfg(target_os = "linux")]
+fn settle(worker: usize, workers: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+    if allowed.count() as usize == workers
+        && let Some(cpu) = cpus.nth(worker)
+    {
+        let mut own = CpuSet::new();
+        own.set(cpu);
+        let _ = sched_setaffinity(None, &own); // a refusal leaves it where the kernel wants it
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn settle(_worker: usize, _workers: usize) {}
 
 /// The pool of `count` threads of this process.
 ///
@@ -392,6 +414,19 @@ mod tests {
         for count in [0, MAX_THREADS + 1] {
             let message = Threads::new(count).err().unwrap().to_string();
             assert_eq!(message, format!("n_threads: expected 1 to 1024, got {count}"));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn as_many_workers_as_cpus_have_one_each_and_fewer_or_more_are_free() {
+        use rustix::thread::sched_getaffinity;
+        let cpus = sched_getaffinity(None).unwrap().count() as usize;
+        for workers in [cpus, cpus + 1, cpus - 1].into_iter().filter(|&workers| workers > 1) {
+            let of_each = build(workers).unwrap().broadcast(|_| sched_getaffinity(None).unwrap());
+            let free = if workers == cpus { 1 } else { cpus };
+            assert!(of_each.iter().all(|allowed| allowed.count() as usize == free), "{workers} workers");
+            assert!(workers != cpus || of_each.iter().enumerate().all(|(i, one)| !of_each[..i].contains(one)));
         }
     }
 
