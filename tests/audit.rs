@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn klom_of_f32_is_that_of_the_same_numbers_in_f64(
+    fn klom_of_f32_is_that_of_the_same_numbers_in_f64_whatever_the_other_side_is(
         values in proptest::collection::vec(score(), 2 * LEAST * 5),
         bins in 1..80_usize,
         scale in prop_oneof![Just(1.0), Just(1e-36), Just(1e-44), Just(1e36)],
@@ -181,6 +181,17 @@ proptest! {
         let one = Threads::one();
         let wanted = klom(&phi(&wide[..half], 5), &phi(&wide[half..], 5), bins, 1e-5, &one).unwrap();
         prop_assert_eq!(klom(&single(&narrow[..half]), &single(&narrow[half..]), bins, 1e-5, &one).unwrap(), wanted);
+
+        let near_one: Vec<f64> = values.iter().map(|x| 1.0 + x * scale.min(1e-5)).collect();
+        let rounded: Vec<f32> = near_one[..half].iter().map(|&x| x as f32).collect();
+        let same: Vec<f64> = rounded.iter().copied().map(f64::from).collect();
+        for swapped in [false, true] {
+            let of = |narrow: &Phi<'_>| {
+                let [a, b] = if swapped { [&phi(&near_one[half..], 5), narrow] } else { [narrow, &phi(&near_one[half..], 5)] };
+                klom(a, b, bins, 1e-5, &one).unwrap()
+            };
+            prop_assert_eq!(of(&single(&rounded)), of(&phi(&same, 5)), "f32 beside f64, swapped: {}", swapped);
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ struct Bins<'a> {
 
 impl<'a> Bins<'a> {
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // an f32 that is not near enough is not used
+    #[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // an f32 that is not exact or near enough is not used
     fn new([low, high]: &'a Edges, bins: usize) -> Self {
         let [mut step, mut per_step] = [Aligned([0.0; WIDTH]); 2];
         let mut single = [Aligned([0.0; WIDTH]); 2];
@@ -146,7 +146,8 @@ impl<'a> Bins<'a> {
             step[k] = width / bins as f64;
             per_step[k] = (1.0 / step[k]).min(f64::MAX); // if there is but one value, any bin will do
             single[0][k] = low[k] as f32;
-            single[1][k] = if (1e-30..1e30).contains(&width) { per_step[k] as f32 } else { f32::NAN };
+            let exact = f64::from(single[0][k]) == low[k]; // not where the other side is f64
+            single[1][k] = if exact && (1e-30..1e30).contains(&width) { per_step[k] as f32 } else { f32::NAN };
             single[1][k] = if width > 0.0 { single[1][k] } else { 0.0 };
         }
         Self { low, step, per_step, last: bins as f64 - 1.0, single }
