@@ -4,6 +4,7 @@ An array that is already right is passed on as it is, never copied. Tensors are 
 Ranges and values are checked by the core, in the same pass that uses them.
 """
 
+import math
 import operator
 import os
 import sys
@@ -19,6 +20,7 @@ _BOOL, _UINT16, _INT64, _FLOAT64 = (np.dtype(name) for name in ("bool", "uint16"
 _LOGITS = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
 Scores = NDArray[np.float64] | NDArray[np.float32]
 _MOST_THREADS = 1024
+_WHOLE = 2**53  # float64 holds every integer up to it
 _SERIAL = 1 << 14  # values; less work than that is done before a second thread has woken up
 
 
@@ -44,17 +46,19 @@ def to_numpy(x: object, name: str) -> tuple[NDArray[Any], str]:
     NumPy has no bfloat16: such values come back as their bits, in uint16, with the name "bfloat16".
     """
     try:
-        if isinstance(x, np.ndarray):
+        if type(x) is np.ndarray:
             array = x
         elif is_tensor(x):
             tensor = x.detach() if x.requires_grad else x
             tensor = tensor if tensor.is_cpu else tensor.cpu()
             if tensor.dtype is sys.modules["torch"].bfloat16:
                 return tensor.view(sys.modules["torch"].int16).numpy().view(np.uint16), "bfloat16"
-            array = tensor.numpy()
+            array = tensor.numpy(force=True)  # a view that is negated lazily too
+        elif np.ma.is_masked(x):
+            raise ValueError("some values are masked; fill them or leave them out first")
         else:
             array = np.asarray(x)
-    except (ValueError, TypeError, NotImplementedError) as error:  # ragged lists; sparse tensors, or without data
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; sparse tensors, tracers, ..
         raise ValueError(f"{name}: not an array: {error}") from error
     dtype = _name(array.dtype)
     if dtype == "bfloat16":  # the ml_dtypes package
@@ -121,7 +125,9 @@ def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]
     _check_shape(array, name, axes)
     if dtype != "bool" and array.size:
         raise TypeError(f"{name}: expected bool, got {dtype}; compare first, for instance {name} > 0")
-    return _exact(array, _BOOL)
+    exact = _exact(array, _BOOL)
+    whole = exact.view(np.uint8)
+    return exact if whole.max(initial=0) <= 1 else whole != 0  # other bytes than 0 and 1 are no bool to the core
 
 
 def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
@@ -132,6 +138,8 @@ def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:
     _check_shape(array, name, axes)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got {dtype}")
+    if dtype in ("int64", "uint64") and array.size and not -_WHOLE <= array.min() <= array.max() <= _WHOLE:
+        raise ValueError(f"{name}: integers beyond 2^53 are not told apart as float64; subtract an offset first")
     return _exact(array, _FLOAT64)
 
 
@@ -160,6 +168,36 @@ def integer(x: object, name: str) -> int:
         return operator.index(x)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {type(x).__name__}") from None
+
+
+def number(x: object, name: str) -> float:
+    """A real number of any type, but no text."""
+    try:
+        return math.ldexp(x, 0)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name}: expected a number that float64 can hold, got {x!r:.60}") from None
+
+
+def share(x: object, name: str, ends: str = "[]") -> float:
+    """A number from 0 to 1; ``ends`` says by its brackets whether these two are in it."""
+    value = number(x, name)
+    if not 0 <= value <= 1 or (value == 0 and "(" in ends) or (value == 1 and ")" in ends):
+        raise ValueError(f"{name}: expected a share in {ends[0]}0, 1{ends[1]}, got {value}")
+    return value
+
+
+def flag(x: object, name: str) -> bool:
+    """True or False."""
+    if not isinstance(x, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {x!r:.60}")
+    return bool(x)
+
+
+def choice(x: object, name: str, known: tuple[str, ...]) -> str:
+    """One of some names."""
+    if not isinstance(x, str) or x not in known:
+        raise ValueError(f"{name}: expected {' or '.join(map(repr, known))}, got {x!r:.60}")
+    return x
 
 
 def count(x: object, name: str, least: int = 1, most: int = sys.maxsize) -> int:

@@ -52,9 +52,10 @@ class BitMatrix:
         Raises:
             ValueError: If the shape does not fit, or bits beyond the last column are set.
         """
-        if packed.ndim != 2 or packed.dtype != np.uint8:
-            raise ValueError(f"packed: expected uint8 of shape (T, bytes), got {packed.dtype} of shape {packed.shape}")
-        return cls(_core.BitMatrix.from_packed(np.ascontiguousarray(packed), _arrays.count(columns, "columns", 0)))
+        rows, dtype = _arrays.to_numpy(packed, "packed")
+        if rows.ndim != 2 or dtype != "uint8":
+            raise ValueError(f"packed: expected uint8 of shape (T, bytes), got {dtype} of shape {rows.shape}")
+        return cls(_core.BitMatrix.from_packed(np.ascontiguousarray(rows), _arrays.count(columns, "columns", 0)))
 
     def packed(self) -> NDArray[np.uint8]:
         """The inverse of `from_packed`: uint8 (T, ceil(n / 8)), the first column in the lowest bit."""
@@ -93,6 +94,8 @@ class BitMatrix:
         Raises:
             ValueError: If the shapes differ.
         """
+        if not isinstance(other, BitMatrix):
+            return NotImplemented
         if self.shape != other.shape:
             raise ValueError(f"other: expected shape {self.shape}, got {other.shape}")
         return self.from_packed(self.packed() | other.packed(), self.shape[1])

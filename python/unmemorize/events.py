@@ -80,7 +80,9 @@ class LearningEvents:
     """
 
     def __init__(self, n_examples: int, *, mode: Mode = "train") -> None:
-        self._core = _core.LearningEvents(_arrays.count(n_examples, "n_examples", 0), mode)
+        self._core = _core.LearningEvents(
+            _arrays.count(n_examples, "n_examples", 0), _arrays.choice(mode, "mode", ("train", "eval"))
+        )
         self._waiting: deque[_Batch] = deque()
         self._refused: deque[Exception] = deque()  # what was wrong with batches from a device
         self._lock = threading.RLock()  # of these two: batches are recorded in their order

@@ -95,7 +95,7 @@ def nearest(score: ArrayLike, value: float, size: int, *, n_threads: int | None 
         [0]
     """
     x = _arrays.scores(score, "score")
-    return _core.nearest(x, float(value), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
+    return _core.nearest(x, _arrays.number(value, "value"), _arrays.count(size, "size", 0), _arrays.threads(n_threads))
 
 
 def sample(n: int, size: int, seed: int, *, n_threads: int | None = None) -> Ids:

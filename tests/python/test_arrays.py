@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from unmemorize import BitMatrix, LearningEvents, _arrays, _core
+from unmemorize import BitMatrix, LearningEvents, _arrays, _core, stats, strata
 
 LONG = np.arange(4000), np.zeros((4000, 500), np.float32), np.zeros(4000, np.int64)
 BOOLS = np.zeros((200, 100_000), bool)
@@ -102,6 +102,43 @@ def test_what_is_no_number_is_a_type_error(x):
     for door in (_arrays.integers, _arrays.vector_f64):
         with pytest.raises(TypeError, match="score: expected"):
             door(x, "score")
+
+
+class AlwaysMatrix(np.ndarray):
+    """As np.matrix, which is deprecated."""
+
+    def reshape(self, *shape):
+        return super().reshape(*shape)[None]
+
+
+def test_any_kind_of_array_is_its_values_or_an_error():
+    x = np.array([3.0, 1.0, 2.0])
+    columns = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]).view(AlwaysMatrix)
+    assert [found.value for found in stats.spearman_columns(columns, x)] == [-0.5, 0.5]
+    assert strata(torch.tensor([1 + 3j, 1 + 1j, 1 + 2j]).conj().imag, 3).tolist() == [0, 2, 1]  # negated lazily
+    assert strata(np.ma.array(x, mask=False), 3).tolist() == [2, 0, 1]
+    with pytest.raises(ValueError, match="score: not an array: some values are masked; fill them"):
+        strata(np.ma.array(x, mask=[True, False, False]), 3)
+    with pytest.raises(TypeError, match="score: expected real numbers, got complex64"):
+        strata(torch.tensor([1j]).conj(), 1)
+    with pytest.raises(ValueError, match="score: not an array: "):
+        torch.func.vmap(lambda inner: strata(inner, 1))(torch.zeros(2, 3))
+
+
+def test_a_byte_that_is_not_zero_is_true():
+    """As to NumPy; the core takes 0 and 1 only."""
+    bools = np.array([[2, 1, 0, 255] * 20], np.uint8).view(bool)
+    for right in (bools, torch.from_numpy(bools.view(np.uint8)).view(torch.bool)):
+        packed = BitMatrix.pack(right)
+        assert packed.unpack().tolist() == [[True, True, False, True] * 20]
+        assert packed.counts().tolist() == [60]
+
+
+def test_integers_that_float64_does_not_tell_apart_are_refused():
+    assert strata(np.array([2**53, -(2**53)]), 2).tolist() == [1, 0]
+    for wrong in ([2**53 + 1, 2**53], [0, -(2**63)], np.array([2**64 - 1], np.uint64)):
+        with pytest.raises(ValueError, match=r"score: integers beyond 2\^53"):
+            strata(wrong, 1)
 
 
 def test_default_threads_follow_the_affinity_and_are_one_in_workers():

@@ -245,7 +245,11 @@ PROBS = np.full((4, 3, 2), 0.5)
         (lambda: influence_topk(FOUR, FOUR, 0), ValueError, "k: expected at least 1, got 0"),
         (lambda: influence_topk(FOUR, FOUR, 1.5), TypeError, "integer"),
         (lambda: reliability(FOUR[:3], FOUR[:3]), ValueError, "needs at least 4 models, got 3"),
-        (lambda: reliability(FOUR, FOUR, of="loss"), ValueError, "no score 'loss'; known are memorization, c_score"),
+        (
+            lambda: reliability(FOUR, FOUR, of="loss"),
+            ValueError,
+            "of: expected 'memorization' or 'c_score', got 'loss'",
+        ),
         (lambda: reliability(FOUR, FOUR[:, :1], of="c_score"), ValueError, r"expected shape \(4, .*, got \(4, 1\)"),
         (lambda: reliability(FOUR, FOUR, splits=0), ValueError, "splits: expected at least 1, got 0"),
         (lambda: reliability(FOUR, FOUR, splits=2**62), ValueError, "splits: expected 1 to 100000, got"),

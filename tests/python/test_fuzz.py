@@ -56,6 +56,56 @@ CALLS = {
     "influence_std_error": lambda a, b, c: ensemble.influence_std_error(a, b),
 }
 
+CURVE = audit.roc([1.0, 2.0, 2.0], [True, False, True])
+BOOLS = np.eye(4, dtype=bool)
+PHI = np.arange(128.0).reshape(64, 2)
+
+SETTINGS = {  # name: (the function of one setting, values that it takes)
+    "n_threads": (lambda v: partition.argsort([1.0], n_threads=v), [None, 1, 1024]),
+    "seed": (lambda v: partition.sample(3, 1, v), [0, 2**64 - 1]),
+    "n": (lambda v: partition.sample(v, 0, 0), [0, 3]),
+    "size": (lambda v: partition.lowest([1.0], v), [0, 1]),
+    "value": (lambda v: partition.nearest([1.0], v, 1), [0, 0.5, -np.inf]),
+    "k": (lambda v: um.strata([1.0, 2.0], v), [1, 2]),
+    "topk": (lambda v: um.influence_topk(BOOLS, BOOLS, v), [1, 4]),
+    "by": (lambda v: um.influence_topk(BOOLS, BOOLS, 1, by=v), ["value", "magnitude"]),
+    "tests": (lambda v: um.influence(BOOLS, BOOLS, tests=v), [slice(1, 3)]),
+    "legacy": (lambda v: um.memorization(BOOLS, BOOLS, legacy=v), [True]),
+    "splits": (lambda v: ensemble.reliability(BOOLS, BOOLS, splits=v), [1]),
+    "of": (lambda v: ensemble.reliability(BOOLS, BOOLS, of=v, splits=1), ["c_score"]),
+    "level": (lambda v: stats.spearman([1, 2], [1, 2], level=v, resamples=1), [0.5, np.float32(0.9)]),
+    "resamples": (lambda v: stats.kendall([1, 2], [1, 2], resamples=v), [0, 3]),
+    "nan": (lambda v: stats.pearson([1, 2], [1, 2], resamples=0, nan=v), ["omit"]),
+    "statistic": (lambda v: stats.bootstrap_interval([1, 2], v, resamples=1), ["mean", "median", 0, 1.0, np.max]),
+    "t level": (lambda v: stats.t_interval([1, 2], v), [0.5]),
+    "t": (lambda v: stats.t_quantile(v, 3), [0.5]),
+    "df": (lambda v: stats.t_quantile(0.5, v), [1]),
+    "successes": (lambda v: stats.proportion_interval(v, 2), [0, 2]),
+    "trials": (lambda v: stats.proportion_interval(0, v), [1]),
+    "permutations": (lambda v: stats.permutation_p([1, 2], [1, 2], permutations=v), [1]),
+    "ranks": (lambda v: stats.permutation_p([1, 2], [1, 2], permutations=1, ranks=v), [False]),
+    "fpr": (CURVE.tpr_at, [0, 1.0]),
+    "tpr": (lambda v: CURVE.tpr_interval(v, resamples=1), [0.5]),
+    "method": (lambda v: CURVE.sweep(method=v, resamples=1), ["bootstrap"]),
+    "together": (lambda v: CURVE.sweep(together=v), [np.True_]),
+    "roc delta": (lambda v: CURVE.epsilon(delta=v), [0]),
+    "delta": (lambda v: audit.epsilon(PHI, PHI, delta=v), [0.0, 0.5]),
+    "variance": (lambda v: audit.lira(PHI, PHI > 9, PHI[0], variance=v), ["example"]),
+    "online": (lambda v: audit.lira(PHI, PHI > 9, PHI[0], online=v), [False]),
+    "bins": (lambda v: audit.klom(PHI, PHI, bins=v), [1]),
+    "smoothing": (lambda v: audit.klom(PHI, PHI, smoothing=v), [1e-9]),
+    "gamma": (lambda v: audit.rmia([0.5], [0.5], [0.5], [0.5], gamma=v), [1]),
+    "a": (lambda v: audit.rmia([0.5], [0.5], [0.5], [0.5], a=v), [None, 0, 1.0]),
+    "tow": (lambda v: audit.tow(v, dict.fromkeys(RIGHT, 1)), [dict.fromkeys(RIGHT, 0.5)]),
+    "accuracy": (lambda v: audit.tow(dict.fromkeys(RIGHT, v), dict.fromkeys(RIGHT, 1)), [0, 0.5]),
+    "n_examples": (um.LearningEvents, [0, 3]),
+    "mode": (lambda v: um.LearningEvents(3, mode=v), ["eval"]),
+    "epoch": (lambda v: um.LearningEvents(3).update([0], [[0.0, 1.0]], [0], epoch=v), [None, 0]),
+    "merge": (lambda v: um.LearningEvents(3).merge(v), [um.LearningEvents(3)]),
+    "columns": (lambda v: um.BitMatrix.from_packed(np.zeros((2, 1), np.uint8), v), [1, 8]),
+    "packed": (lambda v: um.BitMatrix.from_packed(v, 1), [torch.zeros(2, 1, dtype=torch.uint8)]),
+}
+
 SENTENCE = re.compile(r"^[a-z_]+(, [a-z_]+)*( set)?: .|^not available from ", re.DOTALL)
 
 dtypes = st.one_of(
@@ -128,5 +178,34 @@ def test_no_argument_makes_a_function_panic_or_stammer(name, a, b, c):
         warnings.simplefilter("ignore")
         try:
             CALLS[name](a, b, c)
+        except (ValueError, TypeError, IndexError) as error:
+            assert SENTENCE.match(str(error)), f"{type(error).__name__}: {error}"  # noqa: PT017
+
+
+settings_of_any_type = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 4),
+    st.sampled_from([2**63, 2**64, -(2**63), 10**400]),
+    st.floats(),
+    st.complex_numbers(),
+    st.text(max_size=3),
+    st.binary(max_size=2),
+    st.sampled_from(["mean", "1", b"1", [1], (), {}, {"forget": 1}, object(), slice(None, None, 2), len]),
+    st.sampled_from([np.array([0.5, 0.5]), np.array(0.5), np.array([[1]]), torch.tensor(0.5), torch.tensor([1, 2])]),
+)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@settings(max_examples=40, deadline=None)
+@given(value=settings_of_any_type)
+def test_no_setting_makes_a_function_panic_or_stammer(name, value):
+    call, known = SETTINGS[name]
+    for right in known:
+        call(right)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            call(value)
         except (ValueError, TypeError, IndexError) as error:
             assert SENTENCE.match(str(error)), f"{type(error).__name__}: {error}"  # noqa: PT017

@@ -41,8 +41,8 @@ def epsilon(
         >>> epsilon([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]], [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]]).round(3).tolist()
         [0.0, inf]
     """
-    unlearned, oracle = _checked(unlearned_phi, oracle_phi, delta)
-    return _core.epsilon(unlearned, oracle, delta, _arrays.threads(n_threads))
+    sides, delta = _phi(unlearned_phi, oracle_phi), _arrays.share(delta, "delta", "[)")
+    return _core.epsilon(*sides, delta, _arrays.threads(n_threads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +94,10 @@ def epsilon_interval(
         >>> found.value.round(3).tolist(), found.high.tolist()
         ([0.693], [inf])
     """
-    unlearned, oracle = _checked(unlearned_phi, oracle_phi, delta)
+    sides, delta = _phi(unlearned_phi, oracle_phi), _arrays.share(delta, "delta", "[)")
     options = bootstrap_options(level, resamples, seed, n_threads)
-    return EpsilonInterval(*_core.epsilon_intervals(unlearned, oracle, delta, options))
+    return EpsilonInterval(*_core.epsilon_intervals(*sides, delta, options))
 
 
-def _checked(unlearned_phi: ArrayLike, oracle_phi: ArrayLike, delta: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    if not 0 <= delta < 1:
-        raise ValueError(f"delta: expected a share in [0, 1), got {delta}")
+def _phi(unlearned_phi: ArrayLike, oracle_phi: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     return _arrays.logits(unlearned_phi, "unlearned_phi", "(U, n)"), _arrays.logits(oracle_phi, "oracle_phi", "(O, n)")

@@ -46,6 +46,7 @@ def klom(
         >>> klom(phi + 4.0, phi).round(1).tolist()
         [9.6]
     """
+    smoothing = _arrays.number(smoothing, "smoothing")
     if not 0 < smoothing < np.inf:
         raise ValueError(f"smoothing: expected a number above 0, got {smoothing}")
     sides = _arrays.logits(unlearned_phi, "unlearned_phi", "(U, n)"), _arrays.logits(oracle_phi, "oracle_phi", "(O, n)")

@@ -60,7 +60,8 @@ def lira(
     """
     target = _arrays.logits(target_phi, "target_phi", "(n,)")[None, :]
     matrix, inside = _arrays.logits(phi, "phi", "(T, n)"), _arrays.matrix_bool(member, "member")
-    return _core.lira(matrix, inside, target, _pooled(variance), bool(online), _arrays.threads(n_threads))
+    options = _pooled(variance), _arrays.flag(online, "online"), _arrays.threads(n_threads)
+    return _core.lira(matrix, inside, target, *options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,4 @@ def u_lira(
 
 
 def _pooled(variance: str) -> bool:
-    if variance not in ("pooled", "example"):
-        raise ValueError(f"variance: expected 'pooled' or 'example', got {variance!r}")
-    return variance == "pooled"
+    return _arrays.choice(variance, "variance", ("pooled", "example")) == "pooled"

@@ -48,10 +48,10 @@ def rmia(
         >>> rmia([0.9, 0.5], [0.3, 0.5], [0.6, 0.2], [0.5, 0.4]).tolist()
         [1.0, 0.5]
     """
+    gamma = _arrays.number(gamma, "gamma")
     if not np.finfo(np.float64).tiny <= gamma < np.inf:
         raise ValueError(f"gamma: expected a number from 2.2e-308 on, got {gamma}")
-    if a is not None and not 0 <= a <= 1:
-        raise ValueError(f"a: expected None or a number in [0, 1], got {a}")
+    a = None if a is None else _arrays.share(a, "a")
     examples = _arrays.scores(target, "target"), _arrays.scores(reference, "reference")
     population = (
         _arrays.scores(population_target, "population_target", "(N,)"),

@@ -66,8 +66,7 @@ class Roc:
         Raises:
             ValueError: fpr outside [0, 1].
         """
-        if not 0 <= fpr <= 1:
-            raise ValueError(f"fpr: expected a share in [0, 1], got {fpr}")
+        fpr = _arrays.share(fpr, "fpr")
         return float(self.tpr[np.searchsorted(self.fpr, fpr, side="right") - 1])
 
     def auc_interval(
@@ -149,7 +148,7 @@ class Roc:
         """
         at = self.thresholds[1:] if thresholds is None else _arrays.vector_f64(thresholds, "thresholds", "(k,)")
         exact = _exact(method)
-        if together and not exact:
+        if _arrays.flag(together, "together") and not exact:
             raise ValueError("together: expected method='clopper-pearson', got 'bootstrap'")
         options = bootstrap_options(level, 0 if exact else resamples, seed, n_threads)
         rates = np.stack(self._sorted.sweep(at, options)).reshape(3, -1, 2)  # value, low, high of each threshold
@@ -175,8 +174,7 @@ class Roc:
         Raises:
             ValueError: δ or the level out of range.
         """
-        if not 0 <= delta < 1:
-            raise ValueError(f"delta: expected a share in [0, 1), got {delta}")
+        delta = _arrays.share(delta, "delta", "[)")
         sweep = self.sweep(level=level, together=True, n_threads=n_threads)
         seen = (_proven(*rates, delta) for rates in ((sweep.tpr, sweep.fpr), (1 - sweep.tpr, 1 - sweep.fpr)))
         sure = (
@@ -218,9 +216,7 @@ def roc(scores: ArrayLike, members: ArrayLike, *, n_threads: int | None = None) 
 
 
 def _exact(method: str) -> bool:
-    if method not in ("bootstrap", "clopper-pearson"):
-        raise ValueError(f"method: expected 'bootstrap' or 'clopper-pearson', got {method!r}")
-    return method == "clopper-pearson"
+    return _arrays.choice(method, "method", ("bootstrap", "clopper-pearson")) == "clopper-pearson"
 
 
 def _proven(tpr: Vector, fpr: Vector, delta: float) -> float:

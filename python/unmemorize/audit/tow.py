@@ -125,13 +125,15 @@ def _factors(
     for side, shares in (("unlearned", unlearned), ("oracle", oracle)):
         _check_names(side, shares, names)
         for name in names:
-            if not 0.0 <= shares[name] <= 1.0:
+            if not 0.0 <= _arrays.number(shares[name], f"{side}: {name}") <= 1.0:
                 raise ValueError(f"{side}: expected {name!r} in [0, 1], got {shares[name]}")
     first, second, third = (1.0 - abs(float(unlearned[name]) - float(oracle[name])) for name in names)
     return first, second, third
 
 
 def _check_names(side: str, known: Mapping[str, object], names: tuple[str, ...]) -> None:
+    if not isinstance(known, Mapping):
+        raise TypeError(f"{side}: expected a dict, got {type(known).__name__}")
     for name in names:
         if name not in known:
             raise ValueError(f"{side}: {name!r} is missing; expected {', '.join(names)}, got {', '.join(known)}")

@@ -78,7 +78,8 @@ def memorization(
         array([1., 0.])
     """
     threads = _arrays.threads(n_threads)
-    return Memorization(*_core.memorization(*pair(member, correct, "correct", threads), legacy, threads))
+    both, legacy = pair(member, correct, "correct", threads), _arrays.flag(legacy, "legacy")
+    return Memorization(*_core.memorization(*both, legacy, threads))
 
 
 def soft_memorization(
@@ -203,9 +204,7 @@ def reliability(
         >>> reliability(member, member | easy).value
         1.0
     """
-    if of not in ("memorization", "c_score"):
-        raise ValueError(f"of: no score {of!r}; known are memorization, c_score")
-    threads = _arrays.threads(n_threads)
+    of, threads = _arrays.choice(of, "of", ("memorization", "c_score")), _arrays.threads(n_threads)
     if of == "c_score":  # where every member is right, memorization is 1 - C-score
         member = BitMatrix.pack(member, n_threads=threads, name="member")
         correct = member | BitMatrix.pack(correct, n_threads=threads, name="correct")

@@ -40,6 +40,8 @@ def influence(
         >>> influence(np.array([[True, False], [False, True]]), np.array([[True], [False]]))
         array([[ 1., -1.]], dtype=float32)
     """
+    if not isinstance(tests, slice):
+        raise TypeError(f"tests: expected a slice of the test examples, got {type(tests).__name__}")
     threads = _arrays.threads(n_threads)
     ours, theirs = pair(member, test_correct, "test_correct", threads)
     first, end, step = tests.indices(theirs.shape[1])
@@ -79,11 +81,10 @@ def influence_topk(
         >>> influence_topk(np.array([[True, False], [False, True]]), np.array([[True], [False]]), 1)
         (array([[0]]), array([[1.]], dtype=float32))
     """
-    if by not in ("value", "magnitude"):
-        raise ValueError(f"by: expected 'value' or 'magnitude', got {by!r}")
+    magnitude = _arrays.choice(by, "by", ("value", "magnitude")) == "magnitude"
     threads = _arrays.threads(n_threads)
     both = pair(member, test_correct, "test_correct", threads)
-    return _core.influence_topk(*both, _arrays.count(k, "k"), by == "magnitude", threads)
+    return _core.influence_topk(*both, _arrays.count(k, "k"), magnitude, threads)
 
 
 def influence_std_error(

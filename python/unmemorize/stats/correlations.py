@@ -138,6 +138,7 @@ def permutation_p(x: ArrayLike, y: ArrayLike, *, ranks: bool = True, permutation
         >>> permutation_p(range(20), range(20), permutations=99)
         0.01
     """
+    ranks = _arrays.flag(ranks, "ranks")
     observed = (spearman if ranks else pearson)(x, y, resamples=0).value
     if math.isnan(observed):
         return math.nan
@@ -182,9 +183,7 @@ def _correlation(
     n_threads: int | None,
 ) -> Estimate:
     a, b = _arrays.scores(x, "x"), _arrays.scores(y, "y")
-    if nan not in ("raise", "omit"):
-        raise ValueError(f"nan: expected 'raise' or 'omit', got {nan!r}")
-    if nan == "omit" and len(a) == len(b):
+    if _arrays.choice(nan, "nan", ("raise", "omit")) == "omit" and len(a) == len(b):
         known = ~(np.isnan(a) | np.isnan(b))
         a, b = a[known], b[known]
     return Estimate(*kernel(a, b, bootstrap_options(level, resamples, seed, n_threads)), len(a))

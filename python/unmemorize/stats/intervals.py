@@ -1,7 +1,6 @@
 """Means, quantiles and shares with their intervals."""
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Literal
 
@@ -50,7 +49,7 @@ def bootstrap_interval(
     options = bootstrap_options(level, resamples if len(x) > 1 else 0, seed, n_threads)
     if callable(statistic):
         found = _resampled(statistic, x, *options)
-    elif statistic == "mean":
+    elif isinstance(statistic, str) and statistic == "mean":
         found = _core.mean(x, options)
     else:
         found = _core.quantile(x, _quantile(statistic), options)
@@ -76,7 +75,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     """
     x = _some(values).astype(np.float64)
     n = len(x)
-    half = t_quantile(share(level), n - 1) * float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    half = t_quantile(level, n - 1) * float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     mean = float(x.mean())
     return Estimate(mean, mean - half, mean + half, n)
 
@@ -97,24 +96,17 @@ def proportion_interval(successes: int, n: int, level: float = 0.95) -> Estimate
         >>> print(proportion_interval(9, 10))
         0.900 [0.555, 0.997]
     """
-    successes, n = operator.index(successes), operator.index(n)
+    successes, n = _arrays.integer(successes, "successes"), _arrays.count(n, "n", 0)
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"successes: expected 0 to n with n >= 1, got {successes} of {n}")
-    (low,), (high,) = _core.clopper_pearson(np.array([successes], np.int64), n, share(level), 1)
+    (low,), (high,) = _core.clopper_pearson(np.array([successes], np.int64), n, _arrays.share(level, "level", "()"), 1)
     return Estimate(successes / n, float(low), float(high), n)
 
 
 def bootstrap_options(level: float, resamples: int, seed: int, n_threads: int | None) -> tuple[float, int, int, int]:
     """The arguments of every bootstrap, checked; 0 resamples: no interval."""
     count = _arrays.count(resamples, "resamples", 0, MOST_RESAMPLES)
-    return share(level), count, _arrays.seed(seed), _arrays.threads(n_threads)
-
-
-def share(level: float) -> float:
-    """A level of an interval, in (0, 1)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a share in (0, 1), got {level}")
-    return level
+    return _arrays.share(level, "level", "()"), count, _arrays.seed(seed), _arrays.threads(n_threads)
 
 
 def t_quantile(level: float, df: int) -> float:
@@ -122,7 +114,11 @@ def t_quantile(level: float, df: int) -> float:
 
     With θ = atan(t / sqrt(df)) the probability is a finite sum of powers of cos θ (Abramowitz & Stegun 26.7.3 and
     26.7.4), and increases with θ. O(df) time and memory.
+
+    Raises:
+        ValueError: a level outside (0, 1), or df below 1.
     """
+    level, df = _arrays.share(level, "level", "()"), _arrays.count(df, "df")
     first = np.arange(df % 2 + 1, df - 1, 2)
     ratios = first / (first + 1)  # 1/2, 3/4, ... or 2/3, 4/5, ...
 
@@ -137,9 +133,9 @@ def t_quantile(level: float, df: int) -> float:
 
 
 def _quantile(statistic: object) -> float:
-    if statistic == "median":
+    if isinstance(statistic, str) and statistic == "median":
         return 0.5
-    if isinstance(statistic, int | float) and 0 <= statistic <= 1:
+    if isinstance(statistic, int | float | np.floating) and 0 <= statistic <= 1:
         return float(statistic)
     raise ValueError(f"statistic: expected 'mean', 'median', a share in [0, 1] or a function, got {statistic!r}")
 
