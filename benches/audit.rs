@@ -73,7 +73,9 @@ fn audit(c: &mut Criterion) {
 
     let is_member: Vec<bool> = (0..N).map(|i| i % 2 == 0).collect();
     group.throughput(Throughput::Elements(N as u64));
-    group.bench_function("roc", |b| b.iter(|| Roc::new(black_box(&p), &is_member, &threads).map(|roc| roc.curve())));
+    group.bench_function("roc", |b| {
+        b.iter(|| Roc::new(black_box(&p), &is_member, &threads).map(|roc| roc.curve(&threads)));
+    });
     let roc = Roc::new(&p, &is_member, &threads).expect("both kinds");
     let bootstrap = Bootstrap { level: 0.95, resamples: RESAMPLES, seed: 0 };
     group.throughput(Throughput::Elements((RESAMPLES * N) as u64));

@@ -42,7 +42,7 @@ fn rank(c: &mut Criterion) {
 }
 
 fn once<S: Statistic>(statistic: &S) -> f64 {
-    statistic.of(black_box(&vec![1; N]), &mut S::Scratch::default())
+    statistic.of(black_box(&vec![1; N]), &mut S::Scratch::default(), &Threads::one())
 }
 
 criterion_group!(benches, rank);

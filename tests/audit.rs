@@ -251,7 +251,7 @@ proptest! {
             wanted *= 1.0 - (sum / (0..group.len()).map(weight).sum::<f64>()).abs();
             at += group.len();
         }
-        let found = Tow { difference: &difference, ends: &ends }.of(&drawn, &mut ());
+        let found = Tow { difference: &difference, ends: &ends }.of(&drawn, &mut (), &Threads::one());
         prop_assert!(near(found, wanted), "{} {}", found, wanted);
     }
 
@@ -273,22 +273,22 @@ proptest! {
             let pairs: f64 = (0..n).filter(|&i| members[i]).map(|i| {
                 f64::from(drawn[i]) * (of(false, &|s| s < scores[i]) + of(false, &|s| s == scores[i]) / 2.0)
             }).sum();
-            prop_assert!(near(Auc(&roc).of(&drawn, &mut ()), pairs / (all_members * all_others)));
+            prop_assert!(near(Auc(&roc).of(&drawn, &mut (), &Threads::one()), pairs / (all_members * all_others)));
             let tpr = scores.iter().filter(|&&t| of(false, &|s| s >= t) / all_others <= fpr)
                 .map(|&t| of(true, &|s| s >= t) / all_members).fold(0.0, f64::max);
-            let found = TprAt { roc: &roc, fpr }.of(&drawn, &mut ());
+            let found = TprAt { roc: &roc, fpr }.of(&drawn, &mut (), &Threads::one());
             prop_assert!(near(found, tpr) || all_members == 0.0 || all_others == 0.0);
             let mut rates = vec![0.0; 2 * n];
-            Sweep::new(&roc, &scores).unwrap().write(&drawn, &mut Vec::new(), &mut rates);
+            Sweep::new(&roc, &scores).unwrap().write(&drawn, &mut Vec::new(), &Threads::one(), &mut rates);
             for (rates, &threshold) in rates.chunks(2).zip(&scores) {
                 prop_assert!(near(rates[0], of(true, &|s| s >= threshold) / all_members));
                 prop_assert!(near(rates[1], of(false, &|s| s >= threshold) / all_others));
             }
         }
-        let curve = roc.curve();
+        let curve = roc.curve(&Threads::one());
         prop_assert_eq!((curve.fpr[0], curve.tpr[0], curve.thresholds[0]), (0.0, 0.0, f64::INFINITY));
         let area: f64 = curve.fpr.windows(2).zip(curve.tpr.windows(2)).map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0).sum();
-        prop_assert!(near(area, Auc(&roc).of(&vec![1; n], &mut ())));
+        prop_assert!(near(area, Auc(&roc).of(&vec![1; n], &mut (), &Threads::one())));
     }
 }
 

@@ -58,7 +58,7 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 fn of<S: Statistic>(statistic: &S, counts: &[u32]) -> f64 {
-    statistic.of(counts, &mut S::Scratch::default())
+    statistic.of(counts, &mut S::Scratch::default(), &Threads::one())
 }
 
 fn pairs() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
@@ -91,7 +91,7 @@ proptest! {
         let found = spearman_columns(&matrix, columns, &y, &bootstrap, &Threads::new(threads).unwrap()).unwrap();
         let bits = |i: &Interval| [i.value, i.low, i.high].map(f64::to_bits);
         for (c, found) in found.iter().enumerate() {
-            prop_assert_eq!(bits(found), bits(&bootstrap.of(&Spearman::new(&column(c), &y, one).unwrap(), one)));
+            prop_assert_eq!(bits(found), bits(&bootstrap.of(&Spearman::new(&column(c), &y, one).unwrap(), one).unwrap()));
         }
     }
 
@@ -122,7 +122,7 @@ proptest! {
     #[test]
     fn intervals_are_in_order((x, y) in pairs(), seed: u64, level in 0.01..0.99) {
         let one = &Threads::one();
-        let Interval { low, high, .. } = Bootstrap { level, resamples: 20, seed }.of(&Spearman::new(&x, &y, one).unwrap(), one);
+        let Interval { low, high, .. } = Bootstrap { level, resamples: 20, seed }.of(&Spearman::new(&x, &y, one).unwrap(), one).unwrap();
         prop_assert!(low.is_nan() && high.is_nan() || (-1.0 <= low && low <= high && high <= 1.0));
     }
 }
@@ -140,11 +140,11 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     let bits = |i: Interval| [i.value, i.low, i.high].map(f64::to_bits);
     let all = |threads: &Threads| {
         [
-            bits(bootstrap.of(&Pearson::new(&x, &y, threads).unwrap(), threads)),
-            bits(bootstrap.of(&Spearman::new(&x, &y, threads).unwrap(), threads)),
-            bits(bootstrap.of(&Kendall::new(&x, &y, threads).unwrap(), threads)),
-            bits(bootstrap.of(&Mean::new(&x, threads).unwrap(), threads)),
-            bits(bootstrap.of(&Quantile::new(&x, 0.5, threads).unwrap(), threads)),
+            bits(bootstrap.of(&Pearson::new(&x, &y, threads).unwrap(), threads).unwrap()),
+            bits(bootstrap.of(&Spearman::new(&x, &y, threads).unwrap(), threads).unwrap()),
+            bits(bootstrap.of(&Kendall::new(&x, &y, threads).unwrap(), threads).unwrap()),
+            bits(bootstrap.of(&Mean::new(&x, threads).unwrap(), threads).unwrap()),
+            bits(bootstrap.of(&Quantile::new(&x, 0.5, threads).unwrap(), threads).unwrap()),
         ]
     };
     let one = all(&Threads::one());
@@ -157,7 +157,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 fn without_resamples_there_is_no_interval() {
     let (x, y) = waves(10);
     let one = &Threads::one();
-    let found = Bootstrap { level: 0.9, resamples: 0, seed: 0 }.of(&Pearson::new(&x, &y, one).unwrap(), one);
+    let found = Bootstrap { level: 0.9, resamples: 0, seed: 0 }.of(&Pearson::new(&x, &y, one).unwrap(), one).unwrap();
     assert!(found.value.is_finite() && found.low.is_nan() && found.high.is_nan());
 }
 
@@ -181,4 +181,25 @@ fn what_is_wrong_is_named() {
     assert_eq!(error(&[f64::NAN, 2.0], &[1.0, 2.0]), nan);
     assert_eq!(Spearman::new(&[f64::NAN, 2.0], &[1.0, 2.0], one).unwrap_err().to_string(), nan);
     assert!(Quantile::new(&[f64::NAN], 0.5, one).is_err() && Mean::new(&[f64::NAN], one).is_err());
+}
+
+#[test]
+fn one_value_of_many_pairs_can_be_interrupted() {
+    let (x, y) = waves(100);
+    let interrupt = || Err("enough".into());
+    for count in [1, 3] {
+        let found = Threads::interruptible(count, interrupt, |threads| {
+            let kendall = Kendall::new(&x, &y, threads)?;
+            std::thread::sleep(std::time::Duration::from_millis(100)); // now it is time to ask
+            Bootstrap { level: 0.9, resamples: 0, seed: 0 }.of(&kendall, threads)
+        });
+        assert_eq!(found.unwrap_err().to_string(), "interrupted: enough", "{count} threads");
+    }
+}
+
+#[test]
+fn resamples_that_no_memory_holds_are_an_error() {
+    let (x, one) = ([1.0, 2.0], &Threads::one());
+    let found = Bootstrap { level: 0.9, resamples: usize::MAX / 2, seed: 0 }.of(&Mean::new(&x, one).unwrap(), one);
+    assert_eq!(found.unwrap_err().to_string(), format!("resamples: not enough memory for {}", usize::MAX / 2));
 }

@@ -57,10 +57,15 @@ impl BitMatrix {
     }
 
     /// The matrix as one `bool` an element, row by row.
-    pub fn unpack(&self, threads: &Threads) -> Vec<bool> {
-        let mut out = vec![false; self.rows * self.columns];
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if there is no memory for them.
+    pub fn unpack(&self, threads: &Threads) -> Result<Vec<bool>, Error> {
+        let (len, mut out) = (self.rows * self.columns, Vec::new());
+        out.try_reserve_exact(len).map_err(|_| Error::TooLarge { name: "bits", shape: self.shape() })?;
+        out.resize(len, false);
         if out.is_empty() {
-            return out;
+            return Ok(out);
         }
         let rows = (CHUNK / self.columns).max(1);
         threads.for_each_chunk(&mut out, rows * self.columns, |start, part| {
@@ -68,7 +73,7 @@ impl BitMatrix {
                 simd::dispatch(Unpack { row: self.row(start / self.columns + k), values });
             }
         });
-        out
+        Ok(out)
     }
 
     /// From rows of bytes, the first column in the lowest bit (`numpy.packbits(.., bitorder="little")`).

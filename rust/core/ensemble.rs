@@ -142,8 +142,8 @@ fn agreement(all: &[Shares], half: &[Shares], models: u64) -> Result<(f64, usize
     if ours.len() < 2 {
         return Ok((f64::NAN, ours.len()));
     }
-    let spearman = Spearman::new(&ours, &theirs, &Threads::one())?;
-    let r = spearman.of(&vec![1; ours.len()], &mut Vec::new());
+    let alone = Threads::one();
+    let r = Spearman::new(&ours, &theirs, &alone)?.of(&vec![1; ours.len()], &mut Vec::new(), &alone);
     Ok((2.0 * r / (1.0 + r), ours.len()))
 }
 

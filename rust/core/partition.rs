@@ -84,7 +84,7 @@ pub fn strata_within<T: Score>(
     }
     let parts = threads.map(groups, |g| {
         let ids = &members[g];
-        Ok(cut(ids.len(), &|j| key(scores[ids[j]]), &starts(ids.len(), k)?, &Threads::one()))
+        Ok(cut(ids.len(), &|j| key(scores[ids[j]]), &starts(ids.len(), k)?, threads))
     });
     let mut result = vec![0; scores.len()];
     for (ids, parts) in members.iter().zip(parts) {

@@ -20,7 +20,7 @@ pub fn clopper_pearson(
 ) -> Result<(Vec<f64>, Vec<f64>), Error> {
     let known = |&k: &i64| usize::try_from(k).ok().filter(|&k| n > 0 && k <= n).ok_or(Error::Successes { got: k, n });
     let successes = successes.iter().map(known).collect::<Result<Vec<_>, _>>()?;
-    let (tail, ln_choose) = ((1.0 - level) / 2.0, ln_choose(n)?);
+    let (tail, ln_choose) = ((1.0 - level) / 2.0, ln_choose(n, threads)?);
     let mut wanted: Vec<usize> = successes.iter().flat_map(|&k| [k, n - k]).collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -33,14 +33,18 @@ pub fn clopper_pearson(
 }
 
 /// The logarithm of n over k, for k from 0 to n.
-fn ln_choose(n: usize) -> Result<Vec<f64>, Error> {
+fn ln_choose(n: usize, threads: &Threads) -> Result<Vec<f64>, Error> {
     let mut table = Vec::new();
     table.try_reserve_exact(n.saturating_add(1)).map_err(|_| Error::Memory { name: "n", n })?;
     table.push(0.0);
-    table.extend((1..=n).scan(0.0, |sum, k| {
-        *sum += ((n - k + 1) as f64 / k as f64).ln();
-        Some(*sum)
-    }));
+    let mut sum = 0.0;
+    for k in 1..=n {
+        if k % CHUNK == 0 {
+            threads.pause();
+        }
+        sum += ((n - k + 1) as f64 / k as f64).ln();
+        table.push(sum);
+    }
     Ok(table)
 }
 

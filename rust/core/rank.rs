@@ -19,7 +19,7 @@ pub fn average_ranks<T: Score>(scores: &[T], threads: &Threads) -> Result<Vec<f6
     sortable("score", scores, threads)?;
     let mut ranks = vec![0.0; scores.len()];
     let mut before = 0;
-    for tie in by_value(scores, threads).runs() {
+    for tie in by_value(scores, threads).runs(threads) {
         let rank = before as f64 + (tie.len() + 1) as f64 / 2.0;
         for &id in tie {
             ranks[id as usize] = rank;
@@ -82,16 +82,16 @@ pub fn spearman_columns<X: Score, Y: Score>(
     Error::check_length("x", x.len(), y.len().saturating_mul(columns), "y in each column")?;
     let y = Arc::new(by_value(y, threads));
     let mut ranks = Vec::new();
-    let yy = centre(&y, |_| 1, &mut ranks);
+    let yy = centre(&y, |_| 1, &mut ranks, threads);
     let groups = threads.map(columns.div_ceil(TOGETHER), |group| {
         let columns = group * TOGETHER..columns.min((group + 1) * TOGETHER);
         let of = |x: Vec<X>| {
             no_nan("x", &x, threads)?;
             let x = by_value(&x, threads);
             if bootstrap.resamples == 0 {
-                return Ok(Interval::none(correlation(&x, |_| 1, &ranks, yy)));
+                return Ok(Interval::none(correlation(&x, |_| 1, &ranks, yy, threads)));
             }
-            Ok(bootstrap.of(&Spearman { x, y: Arc::clone(&y) }, threads))
+            bootstrap.of(&Spearman { x, y: Arc::clone(&y) }, threads)
         };
         gather(x, y.ids.len(), columns).into_iter().map(of).collect::<Result<Vec<_>, _>>()
     });
@@ -119,11 +119,11 @@ fn gather<X: Copy>(x: &[X], n: usize, columns: Range<usize>) -> Vec<Vec<X>> {
 /// The rank of each example when example i is there `count(i)` times: the doubled distance from the mean rank. Returns
 /// the sum of their squares.
 #[allow(clippy::cast_possible_wrap)] // n is below 2^32
-fn centre(sorted: &Sorted, count: impl Fn(u32) -> u32, ranks: &mut Vec<i64>) -> i128 {
+fn centre(sorted: &Sorted, count: impl Fn(u32) -> u32, ranks: &mut Vec<i64>, threads: &Threads) -> i128 {
     ranks.resize(sorted.ids.len(), 0);
     let n = ranks.len() as i64;
     let (mut before, mut squares) = (0, 0);
-    for run in sorted.runs() {
+    for run in sorted.runs(threads) {
         let t: i64 = run.iter().map(|&id| i64::from(count(id))).sum();
         let rank = 2 * before + t - n;
         for &id in run {
@@ -137,10 +137,10 @@ fn centre(sorted: &Sorted, count: impl Fn(u32) -> u32, ranks: &mut Vec<i64>) -> 
 
 /// The correlation of x with the y whose ranks are given, with the sum `yy` of their squares.
 #[allow(clippy::cast_possible_wrap)] // n is below 2^32
-fn correlation(x: &Sorted, count: impl Fn(u32) -> u32, ranks: &[i64], yy: i128) -> f64 {
+fn correlation(x: &Sorted, count: impl Fn(u32) -> u32, ranks: &[i64], yy: i128, threads: &Threads) -> f64 {
     let n = ranks.len() as i64;
     let (mut before, mut xx, mut xy) = (0, 0, 0);
-    for run in x.runs() {
+    for run in x.runs(threads) {
         let (mut t, mut y) = (0, 0);
         for &id in run {
             let count = i64::from(count(id));
@@ -173,10 +173,10 @@ impl Statistic for Spearman {
         self.x.ids.len()
     }
 
-    fn of(&self, counts: &[u32], ranks: &mut Vec<i64>) -> f64 {
+    fn of(&self, counts: &[u32], ranks: &mut Vec<i64>, threads: &Threads) -> f64 {
         let count = |id: u32| counts[id as usize];
-        let yy = centre(&self.y, count, ranks);
-        correlation(&self.x, count, ranks, yy)
+        let yy = centre(&self.y, count, ranks, threads);
+        correlation(&self.x, count, ranks, yy, threads)
     }
 }
 
@@ -226,7 +226,7 @@ impl Statistic for Pearson {
         self.x.len()
     }
 
-    fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
+    fn of(&self, counts: &[u32], (): &mut (), _: &Threads) -> f64 {
         let means = (mean_unless_constant(&self.x, counts), mean_unless_constant(&self.y, counts));
         let (Some(mean_x), Some(mean_y)) = means else { return f64::NAN };
         let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
@@ -258,7 +258,7 @@ impl Kendall {
         paired(x, y, threads)?;
         let (x, y) = (by_value(x, threads), by_value(y, threads));
         let mut y_rank = vec![0; y.ids.len()];
-        for (rank, run) in y.runs().enumerate() {
+        for (rank, run) in y.runs(threads).enumerate() {
             for &id in run {
                 y_rank[id as usize] = rank as u32;
             }
@@ -267,8 +267,8 @@ impl Kendall {
     }
 
     /// Pairs tied in one variable.
-    fn tied(ties: &Sorted, counts: &[u32]) -> i64 {
-        ties.runs().map(|run| total(run, counts)).map(|t| t * (t - 1) / 2).sum()
+    fn tied(ties: &Sorted, counts: &[u32], threads: &Threads) -> i64 {
+        ties.runs(threads).map(|run| total(run, counts)).map(|t| t * (t - 1) / 2).sum()
     }
 }
 
@@ -280,11 +280,11 @@ impl Statistic for Kendall {
     }
 
     #[allow(clippy::cast_possible_wrap)] // n is below 2^32
-    fn of(&self, counts: &[u32], tree: &mut Vec<i64>) -> f64 {
+    fn of(&self, counts: &[u32], tree: &mut Vec<i64>, threads: &Threads) -> f64 {
         tree.clear();
         tree.resize(self.y.ends.len() + 1, 0);
         let (mut seen, mut excess) = (0, 0);
-        for run in self.x.runs() {
+        for run in self.x.runs(threads) {
             for &id in run.iter().filter(|&&id| counts[id as usize] > 0) {
                 let y = self.y_rank[id as usize] as usize;
                 let (lower, not_higher) = (prefix(tree, y), prefix(tree, y + 1));
@@ -297,7 +297,7 @@ impl Statistic for Kendall {
         }
         let n = self.n() as i64;
         let pairs = n * (n - 1) / 2;
-        let free = |ties| (pairs - Self::tied(ties, counts)) as f64;
+        let free = |ties| (pairs - Self::tied(ties, counts, threads)) as f64;
         normalised(excess as f64, free(&self.x), free(&self.y))
     }
 }

@@ -45,8 +45,8 @@ pub trait Statistic: Sync {
     /// The number of examples.
     fn n(&self) -> usize;
 
-    /// The value when example i is there `counts[i]` times; NaN where it is not defined.
-    fn of(&self, counts: &[u32], scratch: &mut Self::Scratch) -> f64;
+    /// The value when example i is there `counts[i]` times; NaN where it is not defined. Pauses where it takes long.
+    fn of(&self, counts: &[u32], scratch: &mut Self::Scratch, threads: &Threads) -> f64;
 }
 
 /// Numbers of the same n examples that are found together, in one pass over how often each example was drawn.
@@ -60,8 +60,8 @@ pub trait Statistics: Sync {
     /// How many numbers there are.
     fn width(&self) -> usize;
 
-    /// Writes the numbers when example i is there `counts[i]` times; NaN where one is not defined.
-    fn write(&self, counts: &[u32], scratch: &mut Self::Scratch, out: &mut [f64]);
+    /// Writes the numbers when example i is there `counts[i]` times; NaN where one is not defined. Pauses likewise.
+    fn write(&self, counts: &[u32], scratch: &mut Self::Scratch, threads: &Threads, out: &mut [f64]);
 }
 
 /// The numbers of a single statistic.
@@ -78,8 +78,8 @@ impl<S: Statistic> Statistics for Alone<'_, S> {
         1
     }
 
-    fn write(&self, counts: &[u32], scratch: &mut S::Scratch, out: &mut [f64]) {
-        out[0] = self.0.of(counts, scratch);
+    fn write(&self, counts: &[u32], scratch: &mut S::Scratch, threads: &Threads, out: &mut [f64]) {
+        out[0] = self.0.of(counts, scratch, threads);
     }
 }
 
@@ -119,29 +119,35 @@ const RESAMPLES: usize = 16; // that one thread takes at a time, with the same w
 
 impl Bootstrap {
     /// The statistic with its interval. O(n) working memory a thread.
-    pub fn of<S: Statistic>(&self, statistic: &S, threads: &Threads) -> Interval {
-        self.of_each(&Alone(statistic), threads)[0]
+    ///
+    /// # Errors
+    /// More resamples than fit into memory.
+    pub fn of<S: Statistic>(&self, statistic: &S, threads: &Threads) -> Result<Interval, Error> {
+        Ok(self.of_each(&Alone(statistic), threads)?[0])
     }
 
     /// The intervals of statistics that are found together: the examples are drawn once for all of them.
-    /// O(n) working memory a thread, and 16 bytes a statistic and resample.
-    pub fn of_each<S: Statistics>(&self, statistics: &S, threads: &Threads) -> Vec<Interval> {
+    /// O(n) working memory a thread, and 8 bytes a statistic and resample.
+    ///
+    /// # Errors
+    /// More resamples than fit into memory.
+    pub fn of_each<S: Statistics>(&self, statistics: &S, threads: &Threads) -> Result<Vec<Interval>, Error> {
         let (n, width) = (statistics.n(), statistics.width());
+        let mut found = Vec::new();
+        let len = self.resamples.checked_mul(width).filter(|&len| found.try_reserve_exact(len).is_ok());
+        found.resize(len.ok_or(Error::Memory { name: "resamples", n: self.resamples })?, 0.0);
         let mut values = vec![0.0; width];
-        statistics.write(&vec![1; n], &mut S::Scratch::default(), &mut values);
-        let chunks = threads.map_chunks(self.resamples, RESAMPLES, |chunk| {
+        statistics.write(&vec![1; n], &mut S::Scratch::default(), threads, &mut values);
+        threads.for_each_chunk(&mut found, RESAMPLES * width, |start, found| {
             let (mut counts, mut scratch) = (vec![0; n], S::Scratch::default());
-            let mut found = vec![0.0; chunk.len() * width];
-            for (b, found) in chunk.zip(found.chunks_mut(width.max(1))) {
+            for (b, found) in (start / width..).zip(found.chunks_mut(width)) {
                 threads.pause();
-                draw(&SplitMix64::new(self.seed, b as u64), &mut counts);
-                statistics.write(&counts, &mut scratch, found);
+                draw(&SplitMix64::new(self.seed, b as u64), &mut counts, threads);
+                statistics.write(&counts, &mut scratch, threads, found);
             }
-            found
         });
-        let found = chunks.concat();
         let drawn = |k: usize| found.iter().skip(k).step_by(width).copied().filter(|v| !v.is_nan()).collect();
-        threads.map(width, |k| self.interval(values[k], drawn(k)))
+        Ok(threads.map(width, |k| self.interval(values[k], drawn(k))))
     }
 
     fn interval(&self, value: f64, mut drawn: Vec<f64>) -> Interval {
@@ -154,16 +160,22 @@ impl Bootstrap {
 /// How often each of n examples is drawn in resample `b` of `seed`: n draws with replacement.
 pub fn counts(n: usize, seed: u64, b: u64) -> Vec<u32> {
     let mut counts = vec![0; n];
-    draw(&SplitMix64::new(seed, b), &mut counts);
+    draw(&SplitMix64::new(seed, b), &mut counts, &Threads::one());
     counts
 }
 
-fn draw(random: &SplitMix64, counts: &mut [u32]) {
+fn draw(random: &SplitMix64, counts: &mut [u32], threads: &Threads) {
     counts.fill(0);
-    for i in 0..counts.len() as u64 {
-        counts[random.below(i, counts.len())] += 1;
+    for first in (0..counts.len()).step_by(AT_ONCE) {
+        threads.pause();
+        for i in first..counts.len().min(first + AT_ONCE) {
+            counts[random.below(i as u64, counts.len())] += 1;
+        }
     }
 }
+
+/// Examples drawn between two pauses.
+const AT_ONCE: usize = 1 << 16;
 
 /// The q-quantile of sorted values, linear between neighbours; NaN of none.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
@@ -203,7 +215,7 @@ impl<T: Score> Statistic for Mean<'_, T> {
         self.values.len()
     }
 
-    fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
+    fn of(&self, counts: &[u32], (): &mut (), _: &Threads) -> f64 {
         let sum: f64 = self.values.iter().zip(counts).map(|(&v, &c)| v.into() * f64::from(c)).sum();
         sum / self.n() as f64
     }
@@ -245,7 +257,7 @@ impl<T: Score> Statistic for Quantile<'_, T> {
         self.values.len()
     }
 
-    fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
+    fn of(&self, counts: &[u32], (): &mut (), _: &Threads) -> f64 {
         if self.values.is_empty() { f64::NAN } else { between(self.n(), self.q, |rank| self.at(rank, counts)) }
     }
 }

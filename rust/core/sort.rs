@@ -3,6 +3,8 @@
 //! What is sorted are words: the 32 highest of the bits that tell the keys apart, and the position behind them. Only
 //! where that is not all of the keys, they are looked up among equal words.
 
+use std::ops::Range;
+
 use crate::parallel::Threads;
 
 /// Positions in the order of their keys, and where each run of equal keys ends.
@@ -18,17 +20,30 @@ impl Sorted {
     pub fn new<K: Fn(usize) -> u64 + Sync>(n: usize, key: &K, threads: &Threads) -> Self {
         let (words, exact) = words(n, key, threads);
         let same = |a: u64, b: u64| prefix(a) == prefix(b) && (exact || key(position(a)) == key(position(b)));
-        let mut ends: Vec<u32> =
-            (1..).zip(words.windows(2)).filter(|(_, w)| !same(w[0], w[1])).map(|(i, _)| i).collect();
+        let ends = threads.map_chunks(n.saturating_sub(1), CHUNK, |part| {
+            part.filter(|&i| !same(words[i], words[i + 1])).map(|i| i as u32 + 1).collect::<Vec<_>>()
+        });
+        let mut ends = ends.concat();
         ends.extend((n > 0).then_some(n as u32));
         Self { ids: words.into_iter().map(|word| word as u32).collect(), ends }
     }
 
-    /// The positions of each run of equal keys, in order.
-    pub fn runs(&self) -> impl Iterator<Item = &[u32]> {
-        self.ends.iter().scan(0, |start, &end| {
-            let run = &self.ids[*start as usize..end as usize];
-            *start = end;
+    /// The positions of each run of equal keys, in order, with pauses.
+    pub fn runs(&self, threads: &Threads) -> impl Iterator<Item = &[u32]> {
+        let spans = self.spans(threads);
+        spans.map(|run| &self.ids[run])
+    }
+
+    /// Where each of these runs lies.
+    pub fn spans(&self, threads: &Threads) -> impl Iterator<Item = Range<usize>> {
+        let mut due = 0;
+        self.ends.iter().scan(0, move |start, &end| {
+            let run = *start..end as usize;
+            if run.start >= due {
+                threads.pause();
+                due = run.start + CHUNK;
+            }
+            *start = run.end;
             Some(run)
         })
     }

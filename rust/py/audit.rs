@@ -127,10 +127,10 @@ fn epsilon<'py>(
     Ok(scores.into_pyarray(py))
 }
 
-/// Values, lower and upper ends.
-type Intervals<'py> = (Array1<'py>, Array1<'py>, Array1<'py>);
+type Triple<'py> = (Array1<'py>, Array1<'py>, Array1<'py>);
 
-fn intervals(py: Python<'_>, found: Vec<Interval>) -> Intervals<'_> {
+/// Values, lower and upper ends.
+fn intervals(py: Python<'_>, found: Vec<Interval>) -> Triple<'_> {
     let column = |of: fn(&Interval) -> f64| found.iter().map(of).collect::<Vec<_>>().into_pyarray(py);
     (column(|i| i.value), column(|i| i.low), column(|i| i.high))
 }
@@ -142,7 +142,7 @@ fn epsilon_intervals<'py>(
     oracle: LogitsArray<'py>,
     delta: f64,
     resampling: Resampling,
-) -> Result<Intervals<'py>, Failure> {
+) -> Result<Triple<'py>, Failure> {
     let (unlearned, oracle) = (phi("unlearned_phi", &unlearned)?, phi("oracle_phi", &oracle)?);
     let (bootstrap, n_threads) = resampling.split();
     let found = interruptible(py, n_threads, |threads| {
@@ -167,7 +167,7 @@ fn tow(
     let ends: Vec<usize> = ends.collect();
     Error::check_length("difference", difference.len(), sizes.iter().sum(), "the sizes of its groups")?;
     let (bootstrap, n_threads) = resampling.split();
-    interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Tow { difference, ends: &ends }, threads))).map(triple)
+    interruptible(py, n_threads, |threads| bootstrap.of(&Tow { difference, ends: &ends }, threads)).map(triple)
 }
 
 /// Scores sorted once.
@@ -188,22 +188,22 @@ impl PyRoc {
     }
 
     /// False positive rates, true positive rates, thresholds.
-    fn curve<'py>(&self, py: Python<'py>) -> (Array1<'py>, Array1<'py>, Array1<'py>) {
-        let curve = py.detach(|| self.0.curve());
-        (curve.fpr.into_pyarray(py), curve.tpr.into_pyarray(py), curve.thresholds.into_pyarray(py))
+    fn curve<'py>(&self, py: Python<'py>) -> Result<Triple<'py>, Failure> {
+        let curve = interruptible(py, 1, |threads| Ok(self.0.curve(threads)))?;
+        Ok((curve.fpr.into_pyarray(py), curve.tpr.into_pyarray(py), curve.thresholds.into_pyarray(py)))
     }
 
     /// (value, low, high)
     fn auc(&self, py: Python<'_>, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
         let (bootstrap, n_threads) = resampling.split();
-        interruptible(py, n_threads, |threads| Ok(bootstrap.of(&Auc(&self.0), threads))).map(triple)
+        interruptible(py, n_threads, |threads| bootstrap.of(&Auc(&self.0), threads)).map(triple)
     }
 
     /// (value, low, high)
     fn tpr_at(&self, py: Python<'_>, fpr: f64, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
         let (bootstrap, n_threads) = resampling.split();
         let statistic = TprAt { roc: &self.0, fpr };
-        interruptible(py, n_threads, |threads| Ok(bootstrap.of(&statistic, threads))).map(triple)
+        interruptible(py, n_threads, |threads| bootstrap.of(&statistic, threads)).map(triple)
     }
 
     /// True and false positive rate of each threshold, in turn: values, lower and upper ends.
@@ -212,10 +212,10 @@ impl PyRoc {
         py: Python<'py>,
         thresholds: PyReadonlyArray1<'py, f64>,
         resampling: Resampling,
-    ) -> Result<Intervals<'py>, Failure> {
+    ) -> Result<Triple<'py>, Failure> {
         let ((bootstrap, n_threads), thresholds) = (resampling.split(), thresholds.as_slice()?);
         let found =
-            interruptible(py, n_threads, |threads| Ok(bootstrap.of_each(&Sweep::new(&self.0, thresholds)?, threads)))?;
+            interruptible(py, n_threads, |threads| bootstrap.of_each(&Sweep::new(&self.0, thresholds)?, threads))?;
         Ok(intervals(py, found))
     }
 }

@@ -23,9 +23,9 @@ impl PyBitMatrix {
     }
 
     #[staticmethod]
-    fn from_packed(packed: PyReadonlyArray2<'_, u8>, columns: usize) -> Result<Self, Failure> {
-        let rows = packed.as_array().nrows();
-        Ok(Self(BitMatrix::from_packed(packed.as_slice()?, rows, columns)?))
+    fn from_packed(py: Python<'_>, packed: PyReadonlyArray2<'_, u8>, columns: usize) -> Result<Self, Failure> {
+        let (rows, packed) = (packed.as_array().nrows(), packed.as_slice()?);
+        Ok(Self(py.detach(|| BitMatrix::from_packed(packed, rows, columns))?))
     }
 
     fn packed<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyArray2<u8>>, Failure> {
@@ -34,7 +34,7 @@ impl PyBitMatrix {
     }
 
     fn unpack<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Bound<'py, PyArray2<bool>>, Failure> {
-        let values = interruptible(py, n_threads, |threads| Ok(self.0.unpack(threads)))?;
+        let values = interruptible(py, n_threads, |threads| self.0.unpack(threads))?;
         Ok(values.into_pyarray(py).reshape([self.0.rows(), self.0.columns()])?)
     }
 

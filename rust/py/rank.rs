@@ -45,7 +45,7 @@ macro_rules! correlation {
             resampling: Resampling,
         ) -> Result<(f64, f64, f64), Failure> {
             let (bootstrap, n_threads) = resampling.split();
-            on_scores!(py, n_threads, [x, y], |threads| Ok(bootstrap.of(&$statistic::new(x, y, threads)?, threads)))
+            on_scores!(py, n_threads, [x, y], |threads| bootstrap.of(&$statistic::new(x, y, threads)?, threads))
                 .map(triple)
         }
     };
@@ -73,14 +73,14 @@ fn spearman_columns(
 #[pyfunction]
 fn mean(py: Python<'_>, values: Scores<'_>, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
     let (bootstrap, n_threads) = resampling.split();
-    on_scores!(py, n_threads, [values], |threads| Ok(bootstrap.of(&Mean::new(values, threads)?, threads))).map(triple)
+    on_scores!(py, n_threads, [values], |threads| bootstrap.of(&Mean::new(values, threads)?, threads)).map(triple)
 }
 
 /// `q`: in [0, 1].
 #[pyfunction]
 fn quantile(py: Python<'_>, values: Scores<'_>, q: f64, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
     let (bootstrap, n_threads) = resampling.split();
-    on_scores!(py, n_threads, [values], |threads| Ok(bootstrap.of(&Quantile::new(values, q, threads)?, threads)))
+    on_scores!(py, n_threads, [values], |threads| bootstrap.of(&Quantile::new(values, q, threads)?, threads))
         .map(triple)
 }
 

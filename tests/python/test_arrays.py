@@ -216,3 +216,21 @@ print(hashlib.sha256(b"".join(x.tobytes() for x in arrays)).hexdigest())
         return done.stdout
 
     assert run(UNMEMORIZE_SIMD=level) == run()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64, ">i4", np.float32, "U5"])
+def test_groups_are_numbered_in_their_order(dtype):
+    low = 0 if np.dtype(dtype).kind == "u" else -100
+    names = np.random.default_rng(0).integers(low, 100, 300).astype(dtype)
+    group, count = _arrays.groups(names, "by")
+    wanted, numbers = np.unique(names, return_inverse=True)
+    assert (group.tolist(), group.dtype, count) == (numbers.tolist(), np.int64, len(wanted))
+
+
+@pytest.mark.parametrize("names", [[], [7], [-(2**63), 2**63 - 1], np.array([2**64 - 1, 2**64 - 1, 0], np.uint64)])
+def test_groups_may_have_any_number_for_a_name(names):
+    group, count = _arrays.groups(np.array(names, getattr(names, "dtype", np.int64)), "by")
+    assert (group.tolist(), count) == (
+        np.unique(names, return_inverse=True)[1].tolist(),
+        len(set(np.array(names).tolist())),
+    )

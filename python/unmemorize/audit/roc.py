@@ -139,7 +139,7 @@ class Roc:
             level: of each interval, in (0, 1).
             together: whether all 2k exact intervals are to hold at once with that level (Bonferroni), so that a
                 threshold may be picked after having looked at all of them.
-            resamples: of the bootstrap, which takes 32 bytes for each of them and each threshold.
+            resamples: of the bootstrap, which takes 16 bytes for each of them and each threshold.
             seed: of the resamples.
             n_threads: None: all that the process may use.
 

@@ -29,7 +29,7 @@ pub fn epsilon(unlearned: &Phi<'_>, oracle: &Phi<'_>, delta: f64, threads: &Thre
 /// [`epsilon`] with the bootstrap interval of each example, over the models of both sides together.
 ///
 /// # Errors
-/// As [`epsilon`].
+/// As [`epsilon`]; more resamples than fit into memory.
 pub fn intervals(
     unlearned: &Phi<'_>,
     oracle: &Phi<'_>,
@@ -38,7 +38,8 @@ pub fn intervals(
     threads: &Threads,
 ) -> Result<Vec<Interval>, Error> {
     check(unlearned, oracle)?;
-    let blocks = threads.map_chunks(unlearned.n, WIDTH, |examples| {
+    let width = (RESAMPLED / bootstrap.resamples.max(1)).clamp(1, WIDTH);
+    let blocks = threads.map_chunks(unlearned.n, width, |examples| {
         let mut x = [0.0; WIDTH];
         let mut ascending = vec![Vec::with_capacity(unlearned.models + oracle.models); examples.len()];
         for (side, phi) in [unlearned, oracle].into_iter().enumerate() {
@@ -55,10 +56,13 @@ pub fn intervals(
         for models in &mut ascending {
             models.sort_unstable();
         }
-        Ok(bootstrap.of_each(&Block { ascending, unlearned: unlearned.models, delta }, threads))
+        bootstrap.of_each(&Block { ascending, unlearned: unlearned.models, delta }, threads)
     });
     Ok(blocks.into_iter().collect::<Result<Vec<_>, Error>>()?.concat())
 }
+
+/// Values of resamples that a thread holds.
+const RESAMPLED: usize = 1 << 22;
 
 fn check(unlearned: &Phi<'_>, oracle: &Phi<'_>) -> Result<(), Error> {
     unlearned.same_n(oracle)?;
@@ -86,7 +90,7 @@ impl Statistics for Block {
         self.ascending.len()
     }
 
-    fn write(&self, counts: &[u32], (): &mut (), out: &mut [f64]) {
+    fn write(&self, counts: &[u32], (): &mut (), _: &Threads, out: &mut [f64]) {
         let total = |counts: &[u32]| counts.iter().map(|&c| c as usize).sum();
         let all = [total(&counts[..self.unlearned]), total(&counts[self.unlearned..])];
         for (models, out) in self.ascending.iter().zip(out) {

@@ -42,6 +42,9 @@ pub fn klom(
     if !(1..=MOST_BINS).contains(&bins) {
         return Err(Error::Bins { most: MOST_BINS, got: bins });
     }
+    if unlearned.n == 0 {
+        return Ok(Vec::new()); // of any number of models, even one that a table of shares would be too long for
+    }
     let sides = [unlearned, oracle];
     let shares = sides.map(|phi| shares(phi.models, bins, smoothing));
     let blocks = threads.map_chunks(unlearned.n, WIDTH, |examples| {

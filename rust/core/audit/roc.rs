@@ -39,19 +39,19 @@ impl Roc {
         }
         let descending = Sorted::new(scores.len(), &|id| !key(scores[id]), threads);
         Ok(Self {
-            thresholds: descending.runs().map(|run| scores[run[0] as usize].into() + 0.0).collect(),
+            thresholds: descending.runs(threads).map(|run| scores[run[0] as usize].into() + 0.0).collect(),
             is_member: descending.ids.iter().map(|&id| members[id as usize]).collect(),
             descending,
         })
     }
 
     /// Every point of the curve, from (0, 0) to (1, 1): one more than there are distinct scores.
-    pub fn curve(&self) -> Curve {
+    pub fn curve(&self, threads: &Threads) -> Curve {
         let counts = vec![1; self.descending.ids.len()];
-        let (members, others) = self.totals(&counts);
+        let (members, others) = self.totals(&counts, threads);
         let (mut above, mut below) = (vec![0.0], vec![0.0]);
         let (mut m, mut o) = (0, 0);
-        for (run_m, run_o) in self.runs(&counts) {
+        for (run_m, run_o) in self.runs(&counts, threads) {
             m += run_m;
             o += run_o;
             above.push(m as f64 / members as f64);
@@ -62,22 +62,20 @@ impl Roc {
     }
 
     /// Members and others of each run of equal scores, highest first, each example as often as it was drawn.
-    fn runs(&self, counts: &[u32]) -> impl Iterator<Item = (u64, u64)> {
-        self.descending.ends.iter().scan(0, |start, &end| {
-            let run = *start as usize..end as usize;
-            *start = end;
+    fn runs(&self, counts: &[u32], threads: &Threads) -> impl Iterator<Item = (u64, u64)> {
+        self.descending.spans(threads).map(|run| {
             let (mut members, mut all) = (0, 0);
             for (&id, &is_member) in self.descending.ids[run.clone()].iter().zip(&self.is_member[run]) {
                 let count = u64::from(counts[id as usize]);
                 all += count;
                 members += count * u64::from(is_member); // no branch: nobody can predict it
             }
-            Some((members, all - members))
+            (members, all - members)
         })
     }
 
-    fn totals(&self, counts: &[u32]) -> (u64, u64) {
-        self.runs(counts).fold((0, 0), |(m, o), (members, others)| (m + members, o + others))
+    fn totals(&self, counts: &[u32], threads: &Threads) -> (u64, u64) {
+        self.runs(counts, threads).fold((0, 0), |(m, o), (members, others)| (m + members, o + others))
     }
 }
 
@@ -93,9 +91,9 @@ impl Statistic for Auc<'_> {
         self.0.descending.ids.len()
     }
 
-    fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
+    fn of(&self, counts: &[u32], (): &mut (), threads: &Threads) -> f64 {
         let (mut members, mut others, mut twice) = (0, 0, 0);
-        for (m, o) in self.0.runs(counts) {
+        for (m, o) in self.0.runs(counts, threads) {
             twice += o * (2 * members + m); // at most 2 * 2^31 * 2^31
             members += m;
             others += o;
@@ -121,10 +119,10 @@ impl Statistic for TprAt<'_> {
         self.roc.descending.ids.len()
     }
 
-    fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
-        let (members, others) = self.roc.totals(counts);
+    fn of(&self, counts: &[u32], (): &mut (), threads: &Threads) -> f64 {
+        let (members, others) = self.roc.totals(counts, threads);
         let (mut found, mut wrong) = (0, 0);
-        for (m, o) in self.roc.runs(counts) {
+        for (m, o) in self.roc.runs(counts, threads) {
             wrong += o;
             if wrong as f64 / others as f64 > self.fpr {
                 break;
@@ -166,11 +164,11 @@ impl Statistics for Sweep<'_> {
         2 * self.runs.len()
     }
 
-    fn write(&self, counts: &[u32], passed: &mut Vec<(u64, u64)>, out: &mut [f64]) {
+    fn write(&self, counts: &[u32], passed: &mut Vec<(u64, u64)>, threads: &Threads, out: &mut [f64]) {
         let (mut members, mut others) = (0, 0);
         passed.clear();
         passed.push((0, 0));
-        passed.extend(self.roc.runs(counts).map(|(m, o)| {
+        passed.extend(self.roc.runs(counts, threads).map(|(m, o)| {
             members += m;
             others += o;
             (members, others)

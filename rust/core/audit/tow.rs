@@ -1,5 +1,6 @@
 //! Tug of war (Zhao et al. 2024) of one unlearned model and one retrained one, example by example.
 
+use crate::parallel::Threads;
 use crate::resample::Statistic;
 
 /// `ToW` = Π (1 - |difference of the accuracies|) over groups of examples: what was forgotten, what was retained, a test set.
@@ -20,7 +21,7 @@ impl Statistic for Tow<'_> {
         self.difference.len()
     }
 
-    fn of(&self, counts: &[u32], (): &mut ()) -> f64 {
+    fn of(&self, counts: &[u32], (): &mut (), _: &Threads) -> f64 {
         let starts = std::iter::once(&0).chain(self.ends);
         let factors = starts.zip(self.ends).map(|(&start, &end)| {
             let drawn = self.difference[start..end].iter().zip(&counts[start..end]);
