@@ -10,6 +10,11 @@ use crate::parallel::Threads;
 use crate::simd::{self, Kernel};
 use crate::tensors::{Loaded, Tensors, damaged};
 
+mod words;
+
+pub use words::transpose_square;
+use words::{Pack, Transpose, Unpack};
+
 const FORMAT: &str = "unmemorize.BitMatrix/1";
 /// Bits in a word.
 pub const BITS: usize = u64::BITS as usize;
@@ -34,11 +39,9 @@ impl BitMatrix {
     /// [`Error::TooLarge`] if the number of elements overflows.
     pub fn zeros(rows: usize, columns: usize) -> Result<Self, Error> {
         let stride = columns.div_ceil(BITS);
-        let mut words = Vec::new();
         let len =
             rows.checked_mul(stride).filter(|n| n.checked_mul(BITS).is_some() && (columns > 0 || rows <= MOST_ROWS));
-        let len = len.filter(|&len| words.try_reserve_exact(len).is_ok());
-        words.resize(len.ok_or(Error::TooLarge { name: "bits", shape: (rows, columns) })?, 0);
+        let words = len.and_then(zeroed).ok_or(Error::TooLarge { name: "bits", shape: (rows, columns) })?;
         Ok(Self { rows, columns, stride, words })
     }
 
@@ -61,9 +64,7 @@ impl BitMatrix {
     /// # Errors
     /// [`Error::TooLarge`] if there is no memory for them.
     pub fn unpack(&self, threads: &Threads) -> Result<Vec<bool>, Error> {
-        let (len, mut out) = (self.rows * self.columns, Vec::new());
-        out.try_reserve_exact(len).map_err(|_| Error::TooLarge { name: "bits", shape: self.shape() })?;
-        out.resize(len, false);
+        let mut out = zeroed(self.rows * self.columns).ok_or(Error::TooLarge { name: "bits", shape: self.shape() })?;
         if out.is_empty() {
             return Ok(out);
         }
@@ -253,35 +254,10 @@ impl BitMatrix {
     }
 }
 
-struct Pack<'a> {
-    values: &'a [bool],
-    row: &'a mut [u64],
-}
-
-impl Kernel for Pack<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run(self) {
-        for (word, values) in self.row.iter_mut().zip(self.values.chunks(BITS)) {
-            *word = pack_word(values);
-        }
-    }
-}
-
-/// Up to 64 values as bits. Eight bytes of 0 or 1 become eight bits by one multiplication.
-#[inline(always)]
-fn pack_word(values: &[bool]) -> u64 {
-    const GATHER: u64 = 0x0102_0408_1020_4080; // moves bit 8k to bit 56 + k
-    let (eights, rest) = values.as_chunks::<8>();
-    let mut word = 0;
-    for (k, eight) in eights.iter().enumerate() {
-        let bytes = u64::from_le_bytes(eight.map(u8::from));
-        word |= (bytes.wrapping_mul(GATHER) >> 56) << (8 * k);
-    }
-    for (k, &value) in rest.iter().enumerate() {
-        word |= u64::from(value) << (8 * eights.len() + k);
-    }
-    word
+/// Zeros, cleared by the system where they are first touched, by the thread that does; None if memory cannot hold them.
+pub(crate) fn zeroed<T: Clone + Default>(len: usize) -> Option<Vec<T>> {
+    Vec::<T>::new().try_reserve_exact(len).ok()?;
+    Some(vec![T::default(); len])
 }
 
 struct Counts<'a> {
@@ -294,79 +270,5 @@ impl Kernel for Counts<'_> {
     #[inline(always)]
     fn run(self) -> Vec<i64> {
         self.rows.map(|i| simd::count(self.matrix.row(i)).cast_signed()).collect()
-    }
-}
-
-struct Unpack<'a> {
-    row: &'a [u64],
-    values: &'a mut [bool],
-}
-
-impl Kernel for Unpack<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run(self) {
-        for (values, &word) in self.values.chunks_mut(BITS).zip(self.row) {
-            for (k, value) in values.iter_mut().enumerate() {
-                *value = word >> k & 1 == 1;
-            }
-        }
-    }
-}
-
-struct Transpose<'a>(&'a mut [u64; BITS]);
-
-impl Kernel for Transpose<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run(self) {
-        transpose_square(self.0);
-    }
-}
-
-/// Transposes 64 x 64 bits by swapping ever smaller squares (Warren, Hacker's Delight, 7-3).
-#[inline(always)]
-pub fn transpose_square(square: &mut [u64; BITS]) {
-    let (mut width, mut mask) = (BITS / 2, u64::from(u32::MAX));
-    while width > 0 {
-        for base in (0..BITS).step_by(2 * width) {
-            for k in base..base + width {
-                let swap = (square[k] >> width ^ square[k + width]) & mask;
-                square[k] ^= swap << width;
-                square[k + width] ^= swap;
-            }
-        }
-        width /= 2;
-        mask ^= mask << width;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::simd::{Level, dispatch_at};
-
-    #[test]
-    fn every_path_packs_and_transposes_the_same() {
-        let values: Vec<bool> = (0..203).map(|i| i * i % 7 < 3).collect();
-        for &level in Level::all() {
-            let mut row = [0; 4];
-            dispatch_at(level, Pack { values: &values, row: &mut row });
-            let mut back = [false; 203];
-            dispatch_at(level, Unpack { row: &row, values: &mut back });
-            assert_eq!(&back[..], values, "{level:?}");
-
-            let mut square = [0_u64; BITS];
-            for (i, word) in square.iter_mut().enumerate() {
-                *word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            }
-            let before = square;
-            dispatch_at(level, Transpose(&mut square));
-            for (i, row) in before.iter().enumerate() {
-                for (j, column) in square.iter().enumerate() {
-                    assert_eq!(row >> j & 1, column >> i & 1, "{level:?} {i} {j}");
-                }
-            }
-        }
     }
 }

@@ -1,24 +1,26 @@
 //! Work over several threads with results that do not depend on how many.
 //!
 //! Chunks are cut by the size of the problem alone and sums are added up in the order of the chunks, so the bits are
-//! the same for any number of threads. The pools are our own, never rayon's global one, and belong to one process:
-//! after a fork the child builds new ones instead of waiting for threads that it does not have.
+//! the same for any number of threads.
 //!
 //! A call can be interrupted between two chunks: see [`Threads::interruptible`].
 
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
-use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, mpsc};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::Error;
+
+mod pool;
+mod watch;
+
+pub use pool::available;
+use pool::pool;
+pub use watch::{Check, Reason};
+use watch::{Interrupted, Watch};
 
 /// More threads than this are taken for a slip.
 pub const MAX_THREADS: usize = 1024;
@@ -28,80 +30,6 @@ const SUM_CHUNK: usize = 4096;
 
 /// How many values a sort on the calling thread compares before it asks whether to go on.
 const COMPARISONS: usize = 1 << 16;
-
-/// How long a call goes on before it asks again whether it should.
-const PATIENCE: Duration = Duration::from_millis(50);
-
-/// Why a call should end.
-pub type Reason = Box<dyn std::error::Error + Send + Sync>;
-
-/// Says whether a call should end. Only the thread that made the call asks.
-pub type Check = fn() -> Result<(), Reason>;
-
-/// What is thrown through the kernels, so that none of them has to hand it on.
-struct Interrupted(Reason);
-
-/// What a thread of the pool throws when it finds that the call was interrupted.
-struct Stopped;
-
-/// Looks after one call.
-struct Watch {
-    check: Check,
-    start: Instant,
-    asked: AtomicU64, // how often PATIENCE had passed when the calling thread last did
-    stopped: AtomicBool,
-}
-
-impl Watch {
-    fn new(check: Check) -> Self {
-        Self { check, start: Instant::now(), asked: AtomicU64::new(0), stopped: AtomicBool::new(false) }
-    }
-
-    /// On the calling thread.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // rounded down on purpose
-    fn ask(&self) {
-        let passed = self.start.elapsed().div_duration_f64(PATIENCE) as u64;
-        if self.asked.swap(passed, Ordering::Relaxed) < passed
-            && let Err(reason) = (self.check)()
-        {
-            panic::resume_unwind(Box::new(Interrupted(reason)));
-        }
-    }
-
-    /// On a thread of the pool.
-    fn obey(&self) {
-        if self.stopped.load(Ordering::Relaxed) {
-            panic::resume_unwind(Box::new(Stopped));
-        }
-    }
-
-    /// On the calling thread, until the pool has the result.
-    fn wait<R>(&self, result: &Receiver<thread::Result<R>>) -> R {
-        loop {
-            match result.recv_timeout(PATIENCE) {
-                Ok(result) => return result.unwrap_or_else(|payload| panic::resume_unwind(payload)),
-                Err(_) => (self.check)().unwrap_or_else(|reason| {
-                    self.stopped.store(true, Ordering::Relaxed);
-                    panic::resume_unwind(Box::new(Interrupted(reason)))
-                }),
-            }
-        }
-    }
-}
-
-/// The pools of one process, one for each number of threads that was asked for.
-struct Registry {
-    process: u32,
-    pools: Vec<Arc<ThreadPool>>,
-}
-
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { process: 0, pools: Vec::new() });
-
-/// The number of threads that this process may use: CPU affinity and cgroup quota included.
-pub fn available() -> usize {
-    static AVAILABLE: OnceLock<usize> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
-}
 
 /// Where the work of one call runs.
 #[derive(Clone)]
@@ -257,62 +185,11 @@ impl Threads {
     }
 }
 
-fn build(count: usize) -> Result<Arc<ThreadPool>, Error> {
-    ThreadPoolBuilder::new()
-        .num_threads(count)
-        .thread_name(|i| format!("unmemorize-{i}"))
-        .start_handler(move |i| settle(i, count))
-        .build()
-        .map(Arc::new)
-        .map_err(|e| Error::Pool { count, reason: e.to_string() })
-}
-
-/// Keeps each of as many workers as there are CPUs on a CPU of its own.
-///
-/// Two workers that are woken after a pause else share one, until the kernel moves one of them: after milliseconds, when
-/// most calls are over. Fewer workers than CPUs are left alone, or those of several processes would meet on the same.
-#[cfg(target_os = "linux")]
-fn settle(worker: usize, workers: usize) {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let Ok(allowed) = sched_getaffinity(None) else { return };
-    let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
-    if allowed.count() as usize == workers
-        && let Some(cpu) = cpus.nth(worker)
-    {
-        let mut own = CpuSet::new();
-        own.set(cpu);
-        let _ = sched_setaffinity(None, &own); // a refusal leaves it where the kernel wants it
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn settle(_worker: usize, _workers: usize) {}
-
-/// The pool of `count` threads of this process.
-///
-/// The lock is only tried: if it was held while the process forked, nobody in the child will ever release it. The
-/// call then works with a pool of its own, which is slower but never hangs.
-fn pool(count: usize) -> Result<Arc<ThreadPool>, Error> {
-    let mut registry = match REGISTRY.try_lock() {
-        Ok(registry) => registry,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => return build(count),
-    };
-    if registry.process != process::id() {
-        registry.process = process::id();
-        // Pools of the parent have no threads here; dropping them would signal to nobody through inherited locks.
-        std::mem::forget(std::mem::take(&mut registry.pools));
-    }
-    if let Some(pool) = registry.pools.iter().find(|p| p.current_num_threads() == count) {
-        return Ok(Arc::clone(pool));
-    }
-    let pool = build(count)?;
-    registry.pools.push(Arc::clone(&pool));
-    Ok(pool)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use super::watch::PATIENCE;
     use super::*;
 
     #[test]
@@ -415,25 +292,5 @@ mod tests {
             let message = Threads::new(count).err().unwrap().to_string();
             assert_eq!(message, format!("n_threads: expected 1 to 1024, got {count}"));
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn as_many_workers_as_cpus_have_one_each_and_fewer_or_more_are_free() {
-        use rustix::thread::sched_getaffinity;
-        let cpus = sched_getaffinity(None).unwrap().count() as usize;
-        for workers in [cpus, cpus + 1, cpus - 1].into_iter().filter(|&workers| workers > 1) {
-            let of_each = build(workers).unwrap().broadcast(|_| sched_getaffinity(None).unwrap());
-            let free = if workers == cpus { 1 } else { cpus };
-            assert!(of_each.iter().all(|allowed| allowed.count() as usize == free), "{workers} workers");
-            assert!(workers != cpus || of_each.iter().enumerate().all(|(i, one)| !of_each[..i].contains(one)));
-        }
-    }
-
-    #[test]
-    fn pools_are_kept() {
-        let a = pool(3).unwrap();
-        assert_eq!(a.current_num_threads(), 3);
-        assert_eq!(Threads::new(3).unwrap().count(), 3);
     }
 }

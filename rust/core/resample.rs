@@ -3,6 +3,7 @@
 //! A bootstrap resample of n examples is a vector of n counts that sum to n. A statistic that can be computed from
 //! counts needs no re-sorting and no copy of the data, and its value on the data itself is its value when every count is 1.
 
+use crate::bits::zeroed;
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::partition::{Score, argsort, no_nan};
@@ -133,9 +134,8 @@ impl Bootstrap {
     /// More resamples than fit into memory.
     pub fn of_each<S: Statistics>(&self, statistics: &S, threads: &Threads) -> Result<Vec<Interval>, Error> {
         let (n, width) = (statistics.n(), statistics.width());
-        let mut found = Vec::new();
-        let len = self.resamples.checked_mul(width).filter(|&len| found.try_reserve_exact(len).is_ok());
-        found.resize(len.ok_or(Error::Memory { name: "resamples", n: self.resamples })?, 0.0);
+        let found = self.resamples.checked_mul(width).and_then(zeroed);
+        let mut found: Vec<f64> = found.ok_or(Error::Memory { name: "resamples", n: self.resamples })?;
         let mut values = vec![0.0; width];
         statistics.write(&vec![1; n], &mut S::Scratch::default(), threads, &mut values);
         threads.for_each_chunk(&mut found, RESAMPLES * width, |start, found| {
