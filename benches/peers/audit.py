@@ -154,6 +154,45 @@ def numpy_klom(inputs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     return np.concatenate(found)
 
 
+# U-LiRA and ε
+
+
+def numpy_u_lira(inputs: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Each model by the Gaussians of all the others: sums without it."""
+    sides = [side.astype(np.float64) for side in inputs]
+    sums = [(side.sum(0), (side * side).sum(0), len(side)) for side in sides]
+    scores = []
+    for own, other, sign in ((0, 1, 1), (1, 0, -1)):
+        (total, squares, n), x = sums[own], sides[own]
+        left = gaussian(x, total - x, squares - x * x, n - 1, np.log)
+        scores.append(sign * (left - gaussian(x, *sums[other], np.log)))
+    return tuple(scores)
+
+
+def ours_u_lira(inputs: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    found = um.audit.u_lira(*inputs, variance="example")
+    return found.unlearned, found.oracle
+
+
+def numpy_epsilon(inputs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Without ties: the rates after each of the sorted φ, for a block of examples at once."""
+    found, models = [], [len(side) for side in inputs]
+    for start in range(0, inputs[0].shape[1], 1024):
+        u, o = (side[:, start : start + 1024] for side in inputs)
+        is_u = np.argsort(np.concatenate([u, o]), axis=0) < models[0]
+        missed, below = is_u.cumsum(0) / models[0], (~is_u).cumsum(0) / models[1]
+        best = np.zeros(u.shape[1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for fnr, fpr in ((missed, 1 - below), (1 - missed, below)):
+                fnr, fpr = fnr.round(12), fpr.round(12)
+                proofs = np.log(np.maximum((1 - 1e-5 - fpr) / fnr, (1 - 1e-5 - fnr) / fpr))
+                proofs[(fnr == 0) ^ (fpr == 0)] = 0
+                proofs[(fnr == 0) & (fpr == 0)] = np.inf
+                best = np.fmax(best, np.fmax.reduce(proofs))
+        found.append(best)
+    return np.concatenate(found)
+
+
 # ROC
 
 
@@ -305,6 +344,26 @@ WORKS = (
             "published loop": Peer(stateless(loop_klom), share=1 / SLICE, least=500),
             "NumPy, one bincount": Peer(stateless(numpy_klom)),
         },
+        lambda models, n: 8 * models * n + 8 * n,
+        tolerance=1e-9,
+    ),
+    Work(
+        "U-LiRA, 100 + 100 x 50,000",
+        both_sides,
+        {"models": 100, "n": 50_000},
+        {"models": 64, "n": 100},
+        stateless(ours_u_lira),
+        {"NumPy": Peer(stateless(numpy_u_lira))},
+        lambda models, n: 2 * models * n * 12,
+        tolerance=1e-6,
+    ),
+    Work(
+        "ε, 100 + 100 x 10,000",
+        both_sides,
+        {"models": 100, "n": 10_000},
+        {"models": 64, "n": 100},
+        stateless(lambda sides: um.audit.epsilon(*sides)),
+        {"NumPy, sorted": Peer(stateless(numpy_epsilon))},
         lambda models, n: 8 * models * n + 8 * n,
         tolerance=1e-9,
     ),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 import unmemorize as um
+from unmemorize.ensemble import estimators
 
 from .work import Peer, Work, stateless
 
@@ -70,6 +71,47 @@ def torch_memorization(inputs: Ensemble) -> dict[str, np.ndarray]:
     member, correct = torch.from_numpy(inputs.member), torch.from_numpy(inputs.correct)
     counts = ((member & correct).sum(0), member.sum(0), correct.sum(0))
     return from_counts(*(c.numpy() for c in counts), len(member))
+
+
+def ours_c_score(inputs: Ensemble) -> np.ndarray:
+    return um.ensemble.c_score(*inputs.packed)
+
+
+def numpy_c_score(inputs: Ensemble) -> np.ndarray:
+    outside = ~inputs.member
+    with np.errstate(invalid="ignore"):
+        return (outside & inputs.correct).sum(0) / outside.sum(0)
+
+
+# what the others say
+
+
+def planes(random: np.random.Generator, models: int, n: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """bool (T, n), and f16 (T, n, C) that sum to 1."""
+    probs = random.random((models, n, classes), dtype=np.float32)
+    return random.random((models, n)) < 0.7, (probs / probs.sum(-1, keepdims=True)).astype(np.float16)
+
+
+def ours_others(inputs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return estimators.out_of_sample(*inputs)
+
+
+def numpy_others(inputs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Model by model, so that no plane is held in f64 but one."""
+    member, probs = inputs
+    total = np.zeros(probs.shape[1:])
+    for inside, plane in zip(member, probs, strict=True):
+        total += plane * ~inside[:, None]
+    with np.errstate(invalid="ignore"):
+        return total / (~member).sum(0)[:, None]
+
+
+def torch_others(inputs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    member, probs = map(torch.from_numpy, inputs)
+    total = torch.zeros(probs.shape[1:], dtype=torch.float64)
+    for inside, plane in zip(member, probs, strict=True):
+        total += plane * ~inside[:, None]
+    return (total / (~member).sum(0)[:, None]).numpy()
 
 
 # influence
@@ -166,6 +208,27 @@ WORKS = (
         lambda models, n: 8 * bits(models, n) + 32 * n,
         lambda models, n: 3 * words(models, n),
         tolerance=1e-12,
+    ),
+    Work(
+        "C-score, 4,000 x 50,000, packed",
+        ensemble,
+        {"models": 4000, "n": 50_000},
+        {"models": 64, "n": 100},
+        stateless(ours_c_score),
+        {"NumPy on bool": Peer(stateless(numpy_c_score))},
+        lambda models, n: bits(models, n) + 8 * n,
+        lambda models, n: 3 * words(models, n),
+        tolerance=1e-12,
+    ),
+    Work(
+        "out of sample, 10 x 50,000 x 10, f16",
+        planes,
+        {"models": 10, "n": 50_000, "classes": 10},
+        {"models": 4, "n": 100, "classes": 3},
+        stateless(ours_others),
+        {"NumPy": Peer(stateless(numpy_others)), "torch": Peer(stateless(torch_others))},
+        lambda models, n, classes: models * n * (2 * classes + 1) + 8 * n * classes,
+        tolerance=1e-9,
     ),
     Work(
         "influence, T = 2,000, 10,000 x 5,000, dense",

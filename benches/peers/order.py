@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import unmemorize as um
 from scipy import stats
+from unmemorize import partition
 
 from .work import Peer, Work, stateless
 
@@ -41,6 +42,27 @@ def numpy_partition(score: np.ndarray) -> np.ndarray:
     """Without ties the cuts are enough."""
     first = first_positions(len(score))
     return np.searchsorted(np.partition(score, first)[first], score, side="right")
+
+
+# other cuts of an order
+
+
+def rounded(random: np.random.Generator, n: int) -> np.ndarray:
+    """As memorization scores are published: three decimals, so most are equal to others."""
+    return memorization_scores(random, n).round(3)
+
+
+def nearest_to_half(score: np.ndarray) -> np.ndarray:
+    """Without ties the set is enough; ascending."""
+    return np.sort(np.argpartition(np.abs(score - 0.5), len(score) // 100)[: len(score) // 100])
+
+
+# Kendall
+
+
+def pairs(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    x, noise = random.standard_normal((2, n))
+    return np.round(x * 100), np.round((x + noise) * 100)
 
 
 # Spearman
@@ -84,6 +106,12 @@ def numpy_unpack(values: np.ndarray, packed: np.ndarray) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=values.shape[1], bitorder="little").view(bool)
 
 
+def words(packed: np.ndarray) -> np.ndarray:
+    """The widest words that rows of bytes are whole numbers of."""
+    width = next(width for width in (8, 4, 2, 1) if packed.shape[1] % width == 0)
+    return packed.view(f"u{width}")
+
+
 def both_ways(models: int, n: int) -> float:
     return models * n * 9 / 8
 
@@ -101,6 +129,37 @@ WORKS = (
             "np.partition": Peer(stateless(numpy_partition)),
         },
         lambda n: 16 * n,
+    ),
+    Work(
+        "argsort of 10,000,000 rounded scores",
+        rounded,
+        {"n": 10_000_000},
+        {"n": 1001},
+        stateless(partition.argsort),
+        {
+            "np.argsort, stable": Peer(stateless(lambda score: np.argsort(score, kind="stable"))),
+            "torch.sort, stable": Peer(stateless(lambda score: torch.from_numpy(score).sort(stable=True).indices)),
+        },
+        lambda n: 16 * n,
+    ),
+    Work(
+        "100,000 of 10,000,000 scores, nearest to 0.5",
+        memorization_scores,
+        {"n": 10_000_000},
+        {"n": 1001},
+        stateless(lambda score: partition.nearest(score, 0.5, len(score) // 100)),
+        {"np.argpartition": Peer(stateless(nearest_to_half))},
+        lambda n: 8 * n + 8 * n // 100,
+    ),
+    Work(
+        "Kendall, 200,000 pairs with ties",
+        pairs,
+        {"n": 200_000},
+        {"n": 1000},
+        stateless(lambda xy: um.stats.kendall(*xy, resamples=0).value),
+        {"scipy.stats.kendalltau": Peer(stateless(lambda xy: stats.kendalltau(*xy).statistic))},
+        lambda n: 16 * n,
+        tolerance=1e-9,
     ),
     Work(
         "Spearman, 16 columns of 1,000,000 with ties",
@@ -123,6 +182,16 @@ WORKS = (
         stateless(lambda i: um.BitMatrix.pack(i[0]).packed),
         {"np.packbits": Peer(stateless(lambda i: np.packbits(i[0], axis=1, bitorder="little")))},
         both_ways,
+    ),
+    Work(
+        "bits, counts of 50,000 rows of 4,000",
+        bools,
+        {"models": 50_000, "n": 4000},
+        {"models": 20, "n": 100},
+        stateless(lambda i: i[1].counts()),
+        {"np.bitwise_count": Peer(stateless(lambda i: np.bitwise_count(words(i[2])).sum(1, dtype=np.int64)))},
+        lambda models, n: models * (n / 8 + 8),
+        lambda models, n: models * -(-n // 64),
     ),
     Work(
         "bits, unpack 4,000 x 50,000",

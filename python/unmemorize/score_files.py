@@ -159,12 +159,12 @@ def _read_npz(path: Path) -> Columns:
 
 
 def _read_parquet(path: Path) -> Columns:
-    parquet, arrow = _pyarrow()
+    parquet, _ = _pyarrow()
     try:
         table = parquet.read_table(path)
-    except arrow.ArrowInvalid as error:
+        return {name: table[name].to_numpy() for name in table.column_names}
+    except Exception as error:  # of pyarrow's own, of the system, of names that are no text
         raise ValueError(f"{path}: damaged or not a Parquet file: {error}") from error
-    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def _csv(columns: Columns) -> bytes:

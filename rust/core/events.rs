@@ -293,10 +293,17 @@ impl LearningEvents {
     /// An example that was never right has infinite `forgetting_events` and `first_learned`. `variability` is the
     /// population standard deviation of the confidence.
     pub fn scores(&self, threads: &Threads) -> [Vec<f64>; NAMES.len()] {
-        let rows = threads.map_chunks(self.len(), CHUNK, |range| {
-            self.examples[range].iter().map(Example::scores).collect::<Vec<_>>()
+        let mut columns = std::array::from_fn(|_| vec![0.0; self.len()]);
+        let mut parts = columns.each_mut().map(|column: &mut Vec<f64>| column.chunks_mut(CHUNK));
+        let parts = |examples| (examples, parts.each_mut().map(|column| column.next().unwrap_or_default()));
+        threads.each(self.examples.chunks(CHUNK).map(parts).collect(), |(examples, mut parts): (&[Example], _)| {
+            for (i, example) in examples.iter().enumerate() {
+                for (column, score) in parts.iter_mut().zip(example.scores()) {
+                    column[i] = score;
+                }
+            }
         });
-        std::array::from_fn(|k| rows.iter().flatten().map(|row| row[k]).collect())
+        columns
     }
 
     /// A tracker of the examples `ids`, in that order.

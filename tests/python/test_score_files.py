@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from unmemorize import score_files
@@ -46,6 +46,30 @@ def test_text_and_numbers_are_told_apart(tmp_path):
     np.testing.assert_array_equal(found["score"], [np.nan, 1000])
     with pytest.raises(ValueError, match=re.escape("column 'name': expected numbers")):
         score_files.column(tmp_path / "s.csv", "name", [1])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_whatever_happens_to_a_file_it_is_read_or_named(tmp_path_factory, suffix, data):
+    path = tmp_path_factory.mktemp("scores") / f"s.{suffix}"
+    score_files.write(path, {"source_id": np.arange(9), "score": np.arange(9) / 3, "name": list("abcdefghi")})
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content)))
+        put = data.draw(st.binary(max_size=4) | st.sampled_from([b"\xff" * 8, b"\0" * 8, b"\x7f\xff\xff\xff"]))
+        match data.draw(st.sampled_from(["cut", "insert", "overwrite"])):
+            case "cut":
+                del content[at:]
+            case "insert":
+                content[at:at] = put
+            case "overwrite":
+                content[at : at + len(put)] = put
+    path.write_bytes(content)
+    try:
+        assert all(values.ndim == 1 for values in score_files.read(path).values())
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017
 
 
 def test_slips_are_named(tmp_path):
