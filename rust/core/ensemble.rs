@@ -225,9 +225,9 @@ impl Kernel for Counting<'_> {
                     None => &[0; WORDS],
                 };
                 let [a, b] = [0, 1].map(|matrix| from_fn::<_, ROWS, _>(|k| plane(matrix, k)));
-                inside.add(|row, lane| a[row][lane]);
-                right.add(|row, lane| b[row][lane]);
-                right_in.add(|row, lane| a[row][lane] & b[row][lane]);
+                inside.add(1, |row, lane| a[row][lane]);
+                right.add(1, |row, lane| b[row][lane]);
+                right_in.add(1, |row, lane| a[row][lane] & b[row][lane]);
             }
         }
         let mut shares = Vec::with_capacity(tallies.len() * COLUMNS);

@@ -1,13 +1,13 @@
 //! Influence of every training example on every test example: dense, its largest values only, its standard errors.
 
-use std::ops::Range;
+use std::ops::{Div, Mul, Range, Sub};
 
 use crate::bits::{BITS, BitMatrix};
 use crate::ensemble::Shares;
 use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS, ZERO};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Aligned, Kernel};
+use crate::simd::{self, Aligned, CACHE_LINE, Kernel};
 
 mod largest;
 
@@ -16,19 +16,21 @@ use largest::{Largest, Offer};
 
 /// Test examples of one piece of parallel work: the models of one block of training examples stay in the cache.
 const CHUNK: usize = 32;
+/// The most models T for which whole numbers up to T^2 / 2, the largest product, are exact in f32.
+const EXACT: usize = 5792;
 
 /// The models in the order in which they are counted.
 ///
 /// infl(j, i) = P\[j correct | i in\] - P\[j correct | i out\]. With k of T models trained on i, c of those right on j,
 /// and r of all right on j, that is `c/k - (r - c)/(T - k) = (c T - r k) / (k (T - k))`; if wrong is counted in place
 /// of right, it is the same with the other sign. So c is counted over the models that are right on j or over those
-/// that are wrong, whichever are fewer. The numerator is exact; the quotient, rounded once to f32 and once to f64
-/// before, is the nearest f32 for T up to 8,000 at least, where no quotient is that close to the middle of two.
+/// that are wrong, whichever are fewer: at most T/2. Up to [`EXACT`] models all products and differences are exact in
+/// f32, and the division gives the nearest f32. With more it is done in f64 and rounded once more: the nearest f32 up to
+/// 32,767 models, where a quotient is the middle of two f32 or further from it than f64 rounds.
 struct Planes {
     rows: Vec<Plane>, // of `member`, in blocks of 512 examples: block * (T + 1) + model; model T has seen none
     tests: BitMatrix, // (m, T)
-    models: Vec<f64>, // k of each training example
-    inverse: Vec<f64>, // 1 / (k (T - k)), NaN where that is 1 / 0
+    models: Vec<f32>, // k of each training example, NaN where that is 0 or T
     n: usize,
 }
 
@@ -48,12 +50,9 @@ impl Planes {
             simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::new(total), counts: &mut counts });
             counts
         });
-        let models: Vec<f64> = counts.as_flattened().as_flattened().iter().map(|&k| f64::from(k)).collect();
-        let inverse = models
-            .iter()
-            .map(|k| k * (total as f64 - k))
-            .map(|product| if product > 0.0 { product.recip() } else { f64::NAN });
-        Ok(Self { inverse: inverse.collect(), models, rows, tests, n })
+        let some = |&k: &u32| if (1..total).contains(&(k as usize)) { k as f32 } else { f32::NAN };
+        let models = counts.as_flattened().as_flattened().iter().map(some).collect();
+        Ok(Self { rows, tests, models, n })
     }
 
     fn total(&self) -> usize {
@@ -140,10 +139,7 @@ impl Kernel for Counting<'_> {
     #[inline(always)]
     fn run(self) {
         self.tally.clear();
-        for models in self.models.as_chunks::<ROWS>().0 {
-            let rows = models.map(|model| &self.rows[model]);
-            self.tally.add(|row, lane| rows[row][lane]);
-        }
+        self.tally.add(self.models.len() / ROWS, |row, lane| self.rows[self.models[row]][lane]);
         self.tally.finish(self.counts);
     }
 }
@@ -180,12 +176,28 @@ impl Kernel for Write<'_> {
         let (total, first) = (planes.total(), block * COLUMNS);
         let rows = &planes.rows[block * (total + 1)..][..=total];
         Counting { rows, models, tally, counts }.run();
-        let (scale, shift) = (sign * total as f64, sign * count);
-        let examples = planes.models[first..].iter().zip(&planes.inverse[first..]);
-        for ((out, &count), (k, inverse)) in out.iter_mut().zip(counts.as_flattened()).zip(examples) {
-            *out = ((f64::from(count) * scale - shift * k) * inverse) as f32;
+        let constants = [sign * total as f64, sign * count, total as f64];
+        let examples = out.iter_mut().zip(counts.as_flattened()).zip(&planes.models[first..]);
+        if total <= EXACT {
+            let constants = constants.map(|x| x as f32);
+            for ((out, &count), &k) in examples {
+                *out = value(count.cast_signed() as f32, k, constants);
+            }
+        } else {
+            for ((out, &count), &k) in examples {
+                *out = value(f64::from(count), f64::from(k), constants) as f32;
+            }
         }
     }
+}
+
+/// `(c T - r k) / (k (T - k))`, where the first T and r have the sign.
+#[inline(always)]
+fn value<F>(count: F, k: F, [scale, shift, total]: [F; 3]) -> F
+where
+    F: Copy + Sub<Output = F> + Mul<Output = F> + Div<Output = F>,
+{
+    (count * scale - shift * k) / (k * (total - k))
 }
 
 /// Calls `take(test, examples, values)` for some tests and all training examples, block by block.
@@ -222,7 +234,9 @@ pub fn influence(
     threads.for_each_chunk(out, n * CHUNK, |start, rows| {
         let first = first_test + start / n;
         scan(&planes, first..first + rows.len() / n, |test, examples, values| {
-            values.write(&mut rows[(test - first) * n..][examples]);
+            let out = &mut rows[(test - first) * n..][examples];
+            out.iter().step_by(CACHE_LINE / size_of::<f32>()).for_each(simd::prefetch); // they come while it is counted
+            values.write(out);
         });
     });
     Ok(())

@@ -32,7 +32,7 @@ pub type Counts = [[u32; BITS]; 8];
 /// The sum of three bits of one weight: a bit of that weight and one of twice it, 64 times.
 #[inline(always)]
 fn add(a: u64, b: u64, c: u64) -> (u64, u64) {
-    (a ^ b ^ c, (a & b) | ((a | b) & c))
+    (a ^ b ^ c, a ^ ((a ^ b) & (a ^ c)))
 }
 
 /// Adds 16 planes to a digit: the new digit, and the carry. `bits(row, lane)` is a word of a plane.
@@ -83,31 +83,48 @@ impl Tally {
         self.blocks = 0;
     }
 
-    /// Adds 16 rows. `bits(row, lane)` is a word of a row.
+    /// Adds so many blocks of 16 rows. `bits(row, lane)` is a word of a row.
     #[inline(always)]
-    pub fn add(&mut self, bits: impl Fn(usize, usize) -> u64) {
-        let mut place = self.blocks;
-        self.add_to(0, place, bits);
-        for level in 1..self.levels.len() {
-            if place % ROWS < ROWS - 1 {
-                break;
+    pub fn add(&mut self, blocks: usize, bits: impl Fn(usize, usize) -> u64) {
+        let mut digit = self.digit(0, self.blocks); // a local: from block to block it stays in registers
+        for block in 0..blocks {
+            let carry;
+            (digit, carry) = add_all(digit, |row, lane| bits(ROWS * block + row, lane));
+            let mut place = self.blocks;
+            self.keep(1, place, carry);
+            for level in 1..self.levels.len() {
+                if place % ROWS < ROWS - 1 {
+                    break;
+                }
+                place /= ROWS;
+                let carries = self.levels[level].1;
+                self.add_carries(level, place, &carries);
             }
-            let carries = self.levels[level].1;
-            place /= ROWS;
-            self.add_to(level, place, |row, lane| carries[row][lane]);
+            self.blocks += 1;
         }
-        self.blocks += 1;
+        self.levels[0].0 = digit;
     }
 
-    /// Adds 16 planes to a digit, to which this was done `place` times before; keeps the carry for the next digit.
+    /// A digit to which 16 planes were added `place` times.
     #[inline(always)]
-    fn add_to(&mut self, level: usize, place: usize, bits: impl Fn(usize, usize) -> u64) {
-        let digit = if place == 0 { [ZERO; 4] } else { self.levels[level].0 };
-        let (digit, carry) = add_all(digit, bits);
-        self.levels[level].0 = digit;
-        if let Some((_, carries)) = self.levels.get_mut(level + 1) {
+    fn digit(&self, level: usize, place: usize) -> Digit {
+        if place == 0 { [ZERO; 4] } else { self.levels[level].0 }
+    }
+
+    /// Keeps a carry of the digit below, the one after `place` others.
+    #[inline(always)]
+    fn keep(&mut self, level: usize, place: usize, carry: Plane) {
+        if let Some((_, carries)) = self.levels.get_mut(level) {
             carries[place % ROWS] = carry;
         }
+    }
+
+    /// Adds 16 carries to their digit, to which this was done `place` times before.
+    #[inline(always)]
+    fn add_carries(&mut self, level: usize, place: usize, carries: &[Plane; ROWS]) {
+        let (digit, carry) = add_all(self.digit(level, place), |row, lane| carries[row][lane]);
+        self.levels[level].0 = digit;
+        self.keep(level + 1, place, carry);
     }
 
     /// Writes the counts.
@@ -137,7 +154,7 @@ impl Tally {
             if pending > 0 {
                 let mut carries = self.levels[level].1;
                 carries[pending..].fill(ZERO);
-                self.add_to(level, place, |row, lane| carries[row][lane]);
+                self.add_carries(level, place, &carries);
             }
         }
     }
@@ -191,7 +208,7 @@ mod tests {
             let mut counts = [[0; BITS]; 8];
             self.1.clear();
             for rows in self.0.chunks(ROWS) {
-                self.1.add(|row, lane| rows.get(row).map_or(0, |plane| plane[lane]));
+                self.1.add(1, |row, lane| rows.get(row).map_or(0, |plane| plane[lane]));
             }
             self.1.finish(&mut counts);
             counts
