@@ -31,6 +31,9 @@ const SUM_CHUNK: usize = 4096;
 /// How many values a sort on the calling thread compares before it asks whether to go on.
 const COMPARISONS: usize = 1 << 16;
 
+/// Jobs that a call is cut into at most: each of them unwinds for itself when the call is interrupted.
+const JOBS: usize = 1 << 10;
+
 /// Where the work of one call runs.
 #[derive(Clone)]
 pub struct Threads {
@@ -117,7 +120,9 @@ impl Threads {
             f(i)
         };
         match &self.pool {
-            Some(pool) if len > 1 => self.on(pool, || (0..len).into_par_iter().map(piece).collect()),
+            Some(pool) if len > 1 => {
+                self.on(pool, || (0..len).into_par_iter().with_min_len(len.div_ceil(JOBS)).map(piece).collect())
+            }
             _ => (0..len).map(piece).collect(),
         }
     }
@@ -137,7 +142,8 @@ impl Threads {
         };
         match &self.pool {
             Some(pool) if out.len() > chunk => {
-                self.on(pool, || out.par_chunks_mut(chunk).enumerate().for_each(piece));
+                let least = out.len().div_ceil(chunk).div_ceil(JOBS);
+                self.on(pool, || out.par_chunks_mut(chunk).enumerate().with_min_len(least).for_each(piece));
             }
             _ => out.chunks_mut(chunk).enumerate().for_each(piece),
         }
@@ -150,7 +156,10 @@ impl Threads {
             f(item);
         };
         match &self.pool {
-            Some(pool) if items.len() > 1 => self.on(pool, || items.into_par_iter().for_each(piece)),
+            Some(pool) if items.len() > 1 => {
+                let least = items.len().div_ceil(JOBS);
+                self.on(pool, || items.into_par_iter().with_min_len(least).for_each(piece));
+            }
             _ => items.into_iter().for_each(piece),
         }
     }
