@@ -3,7 +3,7 @@
 #![allow(clippy::float_cmp)] // equal to the last bit is what is meant
 
 use proptest::prelude::*;
-use unmemorize::events::softmax::{self, Outcome};
+use unmemorize::events::softmax::{self, LANES, Outcome, Outcomes};
 use unmemorize::events::{Batch, LearningEvents, Mode, NAMES};
 use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
@@ -40,9 +40,9 @@ fn batches() -> impl Strategy<Value = (Vec<i64>, Vec<f64>, usize, Vec<i64>)> {
 }
 
 fn outcomes(logits: Logits<'_>, labels: &[i64], classes: usize) -> Vec<Outcome> {
-    let mut out = vec![Outcome::default(); labels.len()];
+    let mut out = vec![Outcomes::default(); labels.len().div_ceil(LANES)];
     assert!(softmax::outcomes(logits, labels, classes, &mut out));
-    out
+    (0..labels.len()).map(|row| out[row / LANES].row(row % LANES)).collect()
 }
 
 fn tracker() -> LearningEvents {

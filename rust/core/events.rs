@@ -15,7 +15,7 @@ pub mod softmax;
 pub use example::NAMES;
 
 use example::Example;
-use softmax::{LANES, Outcome};
+use softmax::{LANES, Outcome, Outcomes};
 
 /// The highest epoch that can be recorded.
 pub const LAST_EPOCH: u32 = u32::MAX / 2 - 1;
@@ -29,8 +29,8 @@ const CHUNK_LOGITS: usize = 1 << 14;
 const ROWS: usize = 512;
 /// How many examples before its turn one is asked for: what memory takes to answer.
 const AHEAD: usize = 16;
-/// Outcomes for which the room is kept: 3.5 MB.
-const KEPT: usize = 1 << 16;
+/// Outcomes for which the room is kept, by [`LANES`]: 3.3 MB.
+const KEPT: usize = (1 << 16) / LANES;
 
 /// Which forward pass is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,8 +120,9 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Up to `len` rows from `start` on.
     fn rows(&self, start: usize, len: usize) -> Self {
-        let rows = start..start + len;
+        let rows = start..self.ids.len().min(start + len);
         Self {
             ids: &self.ids[rows.clone()],
             logits: self.logits.slice(rows.start * self.classes..rows.end * self.classes),
@@ -133,7 +134,7 @@ impl Batch<'_> {
 
 /// Room for the outcomes of a batch, kept for the next one; no part of what is recorded.
 #[derive(Debug, Default)]
-struct Room(Vec<Outcome>);
+struct Room(Vec<Outcomes>);
 
 impl Clone for Room {
     fn clone(&self) -> Self {
@@ -205,11 +206,11 @@ impl LearningEvents {
         let one = Threads::one();
         let threads = if batch.logits.len() < SERIAL { &one } else { threads };
         let mut outcomes = std::mem::take(&mut self.room.0);
-        outcomes.resize(batch.ids.len(), Outcome::default());
-        let rows = (CHUNK_LOGITS / batch.classes).next_multiple_of(LANES);
+        outcomes.resize_with(batch.ids.len().div_ceil(LANES), Outcomes::default);
+        let lanes = (CHUNK_LOGITS / batch.classes).div_ceil(LANES);
         let bad = AtomicBool::new(false);
-        threads.for_each_chunk(&mut outcomes, rows, |start, out| {
-            let batch = batch.rows(start, out.len());
+        threads.for_each_chunk(&mut outcomes, lanes, |start, out| {
+            let batch = batch.rows(start * LANES, out.len() * LANES);
             if self.check(&batch, epoch, last).is_err()
                 || !softmax::outcomes(batch.logits, batch.labels, batch.classes, out)
             {
@@ -218,7 +219,7 @@ impl LearningEvents {
         });
         if bad.into_inner() {
             self.check(batch, epoch, last)?;
-            let row = outcomes.iter().position(|outcome| !outcome.finite).unwrap_or_default();
+            let row = (0..batch.ids.len()).find(|&row| !row_of(&outcomes, row).finite).unwrap_or_default();
             return Err(Error::Logits { id: batch.ids[row] });
         }
         self.record(batch.ids, &outcomes, epoch, &threads.to_the_end());
@@ -239,6 +240,7 @@ impl LearningEvents {
             if index(label) >= classes {
                 return Err(Error::Label { label, classes, id });
             }
+            simd::prefetch(&self.examples[index(id)]); // it is recorded soon
             if self.latest > last && self.examples[index(id)].last.epoch() > last {
                 return Err(match epoch {
                     Some(epoch) => Error::EpochBack { id, last: self.examples[index(id)].last.epoch(), epoch },
@@ -250,13 +252,13 @@ impl LearningEvents {
     }
 
     /// Rows of one example are recorded in their order, by whichever thread has that example.
-    fn record(&mut self, ids: &[i64], outcomes: &[Outcome], epoch: Option<u32>, threads: &Threads) {
+    fn record(&mut self, ids: &[i64], outcomes: &[Outcomes], epoch: Option<u32>, threads: &Threads) {
         let chunk = self.len().div_ceil(threads.count());
         let latest = AtomicU32::new(self.latest);
         threads.for_each_chunk(&mut self.examples, chunk, |start, examples| {
             let mut own = [(0, 0); ROWS]; // row and place
             let mut last = 0;
-            for (ids, outcomes) in ids.chunks(ROWS).zip(outcomes.chunks(ROWS)) {
+            for (ids, outcomes) in ids.chunks(ROWS).zip(outcomes.chunks(ROWS / LANES)) {
                 let mut count = 0;
                 for (row, &id) in ids.iter().enumerate() {
                     // Without a branch: whose turn it is cannot be foreseen.
@@ -270,10 +272,10 @@ impl LearningEvents {
                     if let Some(&(_, later)) = own.get(turn + AHEAD) {
                         simd::prefetch(&examples[later]);
                     }
-                    let (outcome, example) = (&outcomes[row], &mut examples[place]);
+                    let (outcome, example) = (row_of(outcomes, row), &mut examples[place]);
                     let now = epoch.unwrap_or_else(|| example.next_epoch());
                     if example.seen == 0 || example.last.epoch() < now {
-                        example.record(outcome, now);
+                        example.record(&outcome, now);
                         last = last.max(now);
                     }
                 }
@@ -372,6 +374,11 @@ impl LearningEvents {
         *self = Self::of(std::mem::take(&mut self.examples), self.mode, epochs);
         Ok(())
     }
+}
+
+#[inline(always)]
+fn row_of(outcomes: &[Outcomes], row: usize) -> Outcome {
+    outcomes[row / LANES].row(row % LANES)
 }
 
 /// An id or a label as an index; out of every range if it is negative.

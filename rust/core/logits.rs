@@ -1,13 +1,48 @@
 //! Logits, probabilities and log-odds of any precision. All arithmetic on them is in f64.
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use half::{bf16, f16};
 
+use crate::simd::{Aligned, Unit};
+
+/// f32 or f64.
+pub trait Float: Copy + PartialOrd + From<f32> + Into<f64> {
+    /// Eight of them in f64.
+    fn widen<U: Unit>(x: &[Self; 8]) -> U::Eight;
+    /// Exchanges rows and columns.
+    fn turn<U: Unit>(square: &mut [Aligned<[Self; 16]>; 16]);
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    fn widen<U: Unit>(x: &[Self; 8]) -> U::Eight {
+        U::widen(x)
+    }
+
+    #[inline(always)]
+    fn turn<U: Unit>(square: &mut [Aligned<[Self; 16]>; 16]) {
+        U::turn(square);
+    }
+}
+
+impl Float for f64 {
+    #[inline(always)]
+    fn widen<U: Unit>(x: &[Self; 8]) -> U::Eight {
+        U::load(x)
+    }
+
+    #[inline(always)]
+    fn turn<U: Unit>(square: &mut [Aligned<[Self; 16]>; 16]) {
+        *square = from_fn(|i| Aligned(from_fn(|k| square[k][i])));
+    }
+}
+
 /// A value of any precision.
 pub trait Logit: Copy + Send + Sync {
     /// The narrower of f32 and f64 that holds every such value.
-    type Float: Into<f64>;
+    type Float: Float;
 
     /// Its exact value; not finite if it is not.
     fn exact(self) -> Self::Float;

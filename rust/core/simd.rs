@@ -1,13 +1,20 @@
-//! The widest vector unit that this CPU has, chosen at run time: the only file of the core with `unsafe`.
+//! The widest vector unit that this CPU has, chosen at run time: the only module of the core with `unsafe`.
 //!
 //! A [`Kernel`] is written once, in plain Rust that the compiler can vectorise, with `#[inline(always)]` all the way
-//! down. [`dispatch`] calls it through a function that is compiled for the wanted instruction set. Kernels use no
-//! fused multiply-add and fix the order of every sum, so all paths give the same bits.
+//! down. [`dispatch`] calls it through a function that is compiled for the wanted instruction set. Kernels fix the order
+//! of every sum, so all paths give the same bits; only one that asks its [`Unit`] for a fused multiply-add gives others
+//! in the last place where there is none (x86-64 without AVX2).
 
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
+
+mod unit;
+
+#[cfg(target_arch = "x86_64")]
+use unit::Avx512;
+pub use unit::{Portable, Unit};
 
 /// A piece of work that profits from wide vectors.
 pub trait Kernel {
@@ -15,6 +22,14 @@ pub trait Kernel {
     type Output;
     /// Does the work. The implementation must be `#[inline(always)]`, or it is not compiled for the vector unit.
     fn run(self) -> Self::Output;
+    /// The same for a kernel that wants to know its unit.
+    #[inline(always)]
+    fn run_on<U: Unit>(self) -> Self::Output
+    where
+        Self: Sized,
+    {
+        self.run()
+    }
 }
 
 /// A value that begins where a cache line does: the widest vectors are whole lines, and one that lies across two costs
@@ -57,7 +72,7 @@ pub const CACHE_LINE: usize = 64;
 pub enum Level {
     /// What every CPU of the architecture has.
     Scalar,
-    /// x86-64 with AVX2, POPCNT and BMI.
+    /// x86-64 with AVX2, FMA, POPCNT and BMI.
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VPOPCNTDQ.
     Avx512,
@@ -120,7 +135,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 #[inline]
 pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
     if !Level::all().contains(&level) {
-        return kernel.run();
+        return kernel.run_on::<Portable<false>>();
     }
     match level {
         // SAFETY: `Level::all` has found every feature that the callee is compiled for.
@@ -132,13 +147,14 @@ pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Level::Neon => unsafe { run_neon(kernel) },
-        _ => kernel.run(),
+        _ => kernel.run_on::<Portable<false>>(),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
     std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("fma")
         && std::arch::is_x86_feature_detected!("popcnt")
         && std::arch::is_x86_feature_detected!("bmi1")
         && std::arch::is_x86_feature_detected!("bmi2")
@@ -154,21 +170,21 @@ fn has_avx512() -> bool {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
+#[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run_on::<Portable<true>>()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,popcnt,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run_on::<Avx512>()
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
 fn run_neon<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run_on::<Portable<true>>()
 }
 
 /// Ones in `a`.

@@ -1,0 +1,234 @@
+//! What a vector unit does with eight numbers at once.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64;
+use std::array::from_fn;
+
+use super::Aligned;
+
+/// Arithmetic on eight numbers at once, for kernels that do not leave it to the compiler to find the vectors.
+pub trait Unit {
+    /// Eight numbers.
+    type Eight: Copy;
+    /// `a b + c`, rounded once if the unit can.
+    fn mul_add(a: f64, b: f64, c: f64) -> f64;
+    /// The same number eight times.
+    fn splat(x: f64) -> Self::Eight;
+    /// Eight numbers from memory.
+    fn load(x: &[f64; 8]) -> Self::Eight;
+    /// Eight numbers from memory, widened.
+    fn widen(x: &[f32; 8]) -> Self::Eight;
+    /// Eight numbers for memory.
+    fn store(x: Self::Eight) -> [f64; 8];
+    /// `a + b`
+    fn add(a: Self::Eight, b: Self::Eight) -> Self::Eight;
+    /// `a - b`
+    fn subtract(a: Self::Eight, b: Self::Eight) -> Self::Eight;
+    /// `a b`
+    fn multiply(a: Self::Eight, b: Self::Eight) -> Self::Eight;
+    /// As [`Unit::mul_add`].
+    fn multiply_add(a: Self::Eight, b: Self::Eight, c: Self::Eight) -> Self::Eight;
+    /// `a` if it is larger, else `b`, also where one is NaN.
+    fn larger(a: Self::Eight, b: Self::Eight) -> Self::Eight;
+    /// `table[n % 16]`, n being the bits of `a`.
+    fn pick(table: &[f64; 16], a: Self::Eight) -> Self::Eight;
+    /// The bits of `a` plus those of `b`, shifted left by `PLACES`.
+    fn add_bits<const PLACES: u32>(a: Self::Eight, b: Self::Eight) -> Self::Eight;
+    /// The sum, in halves.
+    fn sum(a: Self::Eight) -> f64;
+    /// Exchanges rows and columns.
+    fn turn(square: &mut [Aligned<[f32; 16]>; 16]);
+}
+
+/// Plain Rust, with a fused multiply-add or without.
+pub struct Portable<const FUSED: bool>;
+
+impl<const FUSED: bool> Unit for Portable<FUSED> {
+    type Eight = [f64; 8];
+
+    #[inline(always)]
+    fn mul_add(a: f64, b: f64, c: f64) -> f64 {
+        if FUSED { a.mul_add(b, c) } else { a * b + c }
+    }
+
+    #[inline(always)]
+    fn splat(x: f64) -> [f64; 8] {
+        [x; 8]
+    }
+
+    #[inline(always)]
+    fn load(x: &[f64; 8]) -> [f64; 8] {
+        *x
+    }
+
+    #[inline(always)]
+    fn widen(x: &[f32; 8]) -> [f64; 8] {
+        x.map(f64::from)
+    }
+
+    #[inline(always)]
+    fn store(x: [f64; 8]) -> [f64; 8] {
+        x
+    }
+
+    #[inline(always)]
+    fn add(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn subtract(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn multiply(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        from_fn(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn multiply_add(a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        from_fn(|i| Self::mul_add(a[i], b[i], c[i]))
+    }
+
+    #[inline(always)]
+    fn larger(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn pick(table: &[f64; 16], a: [f64; 8]) -> [f64; 8] {
+        a.map(|a| table[(a.to_bits() % 16) as usize])
+    }
+
+    #[inline(always)]
+    fn add_bits<const PLACES: u32>(a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        from_fn(|i| f64::from_bits(a[i].to_bits().wrapping_add(b[i].to_bits() << PLACES)))
+    }
+
+    #[inline(always)]
+    fn sum(a: [f64; 8]) -> f64 {
+        ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+    }
+
+    #[inline(always)]
+    fn turn(square: &mut [Aligned<[f32; 16]>; 16]) {
+        for i in 0..16 {
+            for k in 0..i {
+                (square[i].0[k], square[k].0[i]) = (square[k].0[i], square[i].0[k]);
+            }
+        }
+    }
+}
+
+/// What the compiler does not find by itself: each function is one instruction, `pick` has its table in two registers.
+#[cfg(target_arch = "x86_64")]
+pub struct Avx512;
+
+// SAFETY: of all here: only `run_avx512` names the type, and it runs where the CPU has AVX-512 F; what is loaded and
+// stored are eight numbers, wherever they begin.
+#[cfg(target_arch = "x86_64")]
+impl Unit for Avx512 {
+    type Eight = x86_64::__m512d;
+
+    #[inline(always)]
+    fn mul_add(a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn splat(x: f64) -> Self::Eight {
+        unsafe { x86_64::_mm512_set1_pd(x) }
+    }
+
+    #[inline(always)]
+    fn load(x: &[f64; 8]) -> Self::Eight {
+        unsafe { x86_64::_mm512_loadu_pd(x.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn widen(x: &[f32; 8]) -> Self::Eight {
+        unsafe { x86_64::_mm512_cvtps_pd(x86_64::_mm256_loadu_ps(x.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn store(x: Self::Eight) -> [f64; 8] {
+        let mut out = [0.0; 8];
+        unsafe { x86_64::_mm512_storeu_pd(out.as_mut_ptr(), x) };
+        out
+    }
+
+    #[inline(always)]
+    fn add(a: Self::Eight, b: Self::Eight) -> Self::Eight {
+        unsafe { x86_64::_mm512_add_pd(a, b) }
+    }
+
+    #[inline(always)]
+    fn subtract(a: Self::Eight, b: Self::Eight) -> Self::Eight {
+        unsafe { x86_64::_mm512_sub_pd(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply(a: Self::Eight, b: Self::Eight) -> Self::Eight {
+        unsafe { x86_64::_mm512_mul_pd(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply_add(a: Self::Eight, b: Self::Eight, c: Self::Eight) -> Self::Eight {
+        unsafe { x86_64::_mm512_fmadd_pd(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn larger(a: Self::Eight, b: Self::Eight) -> Self::Eight {
+        unsafe { x86_64::_mm512_max_pd(a, b) }
+    }
+
+    #[inline(always)]
+    fn pick(table: &[f64; 16], a: Self::Eight) -> Self::Eight {
+        let halves = table.as_chunks().0;
+        let (low, high) = (Self::load(&halves[0]), Self::load(&halves[1]));
+        unsafe { x86_64::_mm512_permutex2var_pd(low, x86_64::_mm512_castpd_si512(a), high) }
+    }
+
+    #[inline(always)]
+    fn add_bits<const PLACES: u32>(a: Self::Eight, b: Self::Eight) -> Self::Eight {
+        use x86_64::{_mm512_add_epi64, _mm512_castpd_si512, _mm512_castsi512_pd, _mm512_slli_epi64};
+        unsafe {
+            let shifted = _mm512_slli_epi64::<PLACES>(_mm512_castpd_si512(b));
+            _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), shifted))
+        }
+    }
+
+    #[inline(always)]
+    fn sum(a: Self::Eight) -> f64 {
+        unsafe { x86_64::_mm512_reduce_add_pd(a) }
+    }
+
+    /// Four times, rows i and i + 8 become rows 2 i and 2 i + 1, their numbers in turns.
+    #[inline(always)]
+    fn turn(square: &mut [Aligned<[f32; 16]>; 16]) {
+        const LOW: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
+        const HIGH: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
+        unsafe {
+            let low = x86_64::_mm512_loadu_si512(LOW.as_ptr().cast());
+            let high = x86_64::_mm512_loadu_si512(HIGH.as_ptr().cast());
+            let mut rows = [x86_64::_mm512_setzero_ps(); 16];
+            for i in 0..16 {
+                rows[i] = x86_64::_mm512_loadu_ps(square[i].as_ptr());
+            }
+            for _ in 0..4 {
+                let before = rows;
+                for i in 0..16 {
+                    rows[i] = x86_64::_mm512_permutex2var_ps(
+                        before[i / 2],
+                        if i % 2 == 0 { low } else { high },
+                        before[i / 2 + 8],
+                    );
+                }
+            }
+            for i in 0..16 {
+                x86_64::_mm512_storeu_ps(square[i].as_mut_ptr(), rows[i]);
+            }
+        }
+    }
+}
