@@ -161,8 +161,8 @@ fn few_classes<T: Logit, U: Unit>(
             other[lane] = larger(z[lane], other[lane]);
         }
     }
-    sums.least = least.map(T::Float::into);
-    sums.other = other.map(T::Float::into);
+    sums.least = black_box(least).map(T::Float::into); // or the compiler takes the lanes apart in the loop
+    sums.other = black_box(other).map(T::Float::into);
     let mut top = [0.0; LANES];
     for lane in 0..LANES {
         top[lane] = larger(sums.other[lane], sums.at[lane]);
