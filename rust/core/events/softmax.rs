@@ -314,26 +314,29 @@ fn fold<T: Copy>(x: Lanes<T>, f: impl Fn(T, T) -> T) -> T {
 
 #[cfg(test)]
 mod tests {
+    use half::{bf16, f16};
+
     use super::*;
     use crate::simd::{Level, dispatch_at};
 
-    #[test]
-    fn every_path_gives_the_same_bits() {
-        for classes in [2, 3, 10, 32, 33, 100, 257] {
-            let rows = 37_usize;
-            let logits: Vec<f32> =
-                (0..rows * classes).map(|i| ((i * 7919 % 1013) as f32 - 500.0) / 40.0 * (i % 5) as f32).collect();
-            let labels: Vec<i64> = (0..rows).map(|i| i64::try_from(i * 31 % classes).unwrap()).collect();
-            let at = |level| {
-                let mut out = vec![Outcomes::default(); rows.div_ceil(LANES)];
-                assert!(dispatch_at(level, Rows { logits: &logits, labels: &labels, classes, out: &mut out }));
-                (0..rows).map(|row| out[row / LANES].row(row % LANES)).collect::<Vec<_>>()
-            };
-            let (scalar, best) = (at(Level::Scalar), at(Level::best()));
+    /// The outcomes of 37 rows.
+    fn at<T: Logit>(level: Level, classes: usize, logit: impl Fn(f32) -> T) -> Vec<Outcome> {
+        let rows = 37;
+        let number = |i: usize| ((i * 7919 % 1013) as f32 - 500.0) / 40.0 * (i % 5) as f32;
+        let logits: Vec<T> = (0..rows * classes).map(number).map(logit).collect();
+        let labels: Vec<i64> = (0..rows).map(|i| i64::try_from(i * 31 % classes).unwrap()).collect();
+        let mut out = vec![Outcomes::default(); rows.div_ceil(LANES)];
+        assert!(dispatch_at(level, Rows { logits: &logits, labels: &labels, classes, out: &mut out }));
+        (0..rows).map(|row| out[row / LANES].row(row % LANES)).collect()
+    }
+
+    fn compare<T: Logit>(logit: impl Fn(f32) -> T + Copy) {
+        for classes in [2, 3, 10, 16, 33, 100, 128, 129, 257] {
+            let (plain, best) = (at(Level::Scalar, classes, logit), at(Level::best(), classes, logit));
             for &level in &Level::all()[1..] {
-                assert_eq!(at(level), best, "{level:?}, {classes} classes");
+                assert_eq!(at(level, classes, logit), best, "{level:?}, {classes} classes");
             }
-            for (a, b) in scalar.iter().zip(&best) {
+            for (a, b) in plain.iter().zip(&best) {
                 let columns = |x: &Outcome| [x.confidence, x.max_confidence, x.entropy, x.loss, x.margin, x.el2n];
                 for (a, b) in columns(a).into_iter().zip(columns(b)) {
                     assert!((a - b).abs() <= 1e-13 * b.abs(), "{a} and {b}, {classes} classes");
@@ -341,5 +344,13 @@ mod tests {
                 assert_eq!((a.correct, a.finite), (b.correct, b.finite));
             }
         }
+    }
+
+    #[test]
+    fn every_path_that_multiplies_and_adds_at_once_gives_the_same_bits_and_the_plain_one_the_same_to_rounding() {
+        compare(|x| x);
+        compare(f64::from);
+        compare(f16::from_f32);
+        compare(bf16::from_f32);
     }
 }

@@ -232,3 +232,61 @@ impl Unit for Avx512 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Kernel, Level, dispatch_at};
+
+    /// Every operation on these numbers.
+    struct Operations<'a>([&'a [f64; 8]; 3], &'a [f64; 16]);
+
+    impl Kernel for Operations<'_> {
+        type Output = Vec<u64>;
+
+        fn run(self) -> Vec<u64> {
+            self.run_on::<Portable<false>>()
+        }
+
+        #[inline(always)]
+        fn run_on<U: Unit>(self) -> Vec<u64> {
+            let [a, b, c] = [U::load(self.0[0]), U::load(self.0[1]), U::load(self.0[2])];
+            let mut square = [Aligned([0.0; 16]); 16];
+            for (i, row) in square.iter_mut().enumerate() {
+                (0..16).for_each(|k| row[k] = (16 * i + k) as f32);
+            }
+            U::turn(&mut square);
+            let eights = [
+                U::splat(7.0),
+                U::widen(&[0.5; 8]),
+                U::add(a, b),
+                U::subtract(a, b),
+                U::multiply(a, b),
+                U::multiply_add(a, U::splat(3.0), c),
+                U::larger(a, b),
+                U::larger(b, a),
+                U::pick(self.1, a),
+                U::add_bits::<48>(a, b),
+            ];
+            let mut numbers = vec![U::sum(a), U::mul_add(2.0, 3.0, 4.0)];
+            for eight in eights {
+                numbers.extend(U::store(eight));
+            }
+            numbers.extend(square.iter().flat_map(|row| row.map(f64::from)));
+            numbers.into_iter().map(f64::to_bits).collect()
+        }
+    }
+
+    #[test]
+    fn every_unit_does_the_same() {
+        let a = [1.0, -2.0, f64::NAN, 0.1, 1e300, -0.0, f64::INFINITY, 5.0];
+        let b = [3.0, 1e-3, 2.0, f64::from_bits(19), 1e300, 0.0, 1.0, f64::from_bits(u64::MAX >> 12)];
+        let (c, table) = ([1.0; 8], from_fn(|i| i as f64));
+        for [a, b] in [[&a, &b], [&b, &a], [&b, &c]] {
+            let at = |level| dispatch_at(level, Operations([a, b, &c], &table));
+            for &level in Level::all() {
+                assert_eq!(at(level), at(Level::Scalar), "{level:?}");
+            }
+        }
+    }
+}
