@@ -119,15 +119,19 @@ def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any
     return _exact(array, _LOGITS[dtype])
 
 
-def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]:
-    """A boolean matrix of shape ``axes``."""
+def bytes_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.uint8]:
+    """The bytes of a boolean matrix of shape ``axes``: any but 0 is True."""
     array, dtype = to_numpy(x, name)
     _check_shape(array, name, axes)
     if dtype != "bool" and array.size:
         raise TypeError(f"{name}: expected bool, got {dtype}; compare first, for instance {name} > 0")
-    exact = _exact(array, _BOOL)
-    whole = exact.view(np.uint8)
-    return exact if whole.max(initial=0) <= 1 else whole != 0  # other bytes than 0 and 1 are no bool to the core
+    return _exact(array, _BOOL).view(np.uint8)
+
+
+def matrix_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.bool_]:
+    """A boolean matrix of shape ``axes``."""
+    whole = bytes_bool(x, name, axes)
+    return whole.view(_BOOL) if whole.max(initial=0) <= 1 else whole != 0  # other bytes are no bool to the core
 
 
 def vector_f64(x: object, name: str, axes: str = "(n,)") -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ class BitMatrix:
         """
         if isinstance(values, cls):
             return values
-        return cls(_core.BitMatrix.pack(_arrays.matrix_bool(values, name), _arrays.threads(n_threads)))
+        return cls(_core.BitMatrix.pack(_arrays.bytes_bool(values, name), _arrays.threads(n_threads)))
 
     @classmethod
     def from_packed(cls, packed: NDArray[np.uint8], columns: int) -> Self:

@@ -45,11 +45,16 @@ impl BitMatrix {
         Ok(Self { rows, columns, stride, words })
     }
 
-    /// One bit for each value of a row-major matrix.
+    /// One bit for each value of a row-major matrix: whether it is not 0.
     ///
     /// # Errors
     /// If `values` has not `rows * columns` elements.
-    pub fn pack(values: &[bool], rows: usize, columns: usize, threads: &Threads) -> Result<Self, Error> {
+    pub fn pack<T: Copy + Into<u8> + Sync>(
+        values: &[T],
+        rows: usize,
+        columns: usize,
+        threads: &Threads,
+    ) -> Result<Self, Error> {
         let mut packed = Self::zeros(rows, columns)?;
         Error::check_length("values", values.len(), rows * columns, "rows * columns")?;
         packed.for_each_row(threads, |i, row| {

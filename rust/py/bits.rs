@@ -16,7 +16,7 @@ pub struct PyBitMatrix(pub BitMatrix);
 #[pymethods]
 impl PyBitMatrix {
     #[staticmethod]
-    fn pack(py: Python<'_>, values: PyReadonlyArray2<'_, bool>, n_threads: usize) -> Result<Self, Failure> {
+    fn pack(py: Python<'_>, values: PyReadonlyArray2<'_, u8>, n_threads: usize) -> Result<Self, Failure> {
         let (rows, columns) = (values.as_array().nrows(), values.as_array().ncols());
         let values = values.as_slice()?;
         Ok(Self(interruptible(py, n_threads, |threads| BitMatrix::pack(values, rows, columns, threads))?))

@@ -3,13 +3,13 @@
 use super::BITS;
 use crate::simd::Kernel;
 
-/// Fills a row of words.
-pub(super) struct Pack<'a> {
-    pub values: &'a [bool],
+/// Fills a row of words: a bit is set where a value is not 0.
+pub(super) struct Pack<'a, T> {
+    pub values: &'a [T],
     pub row: &'a mut [u64],
 }
 
-impl Kernel for Pack<'_> {
+impl<T: Copy + Into<u8>> Kernel for Pack<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
@@ -19,18 +19,21 @@ impl Kernel for Pack<'_> {
     }
 }
 
-/// Up to 64 values as bits. Eight bytes of 0 or 1 become eight bits by one multiplication.
+/// Up to 64 values as bits. Eight bytes become eight bits by one multiplication, once each says in its highest bit whether
+/// it is not 0.
 #[inline(always)]
-fn pack_word(values: &[bool]) -> u64 {
-    const GATHER: u64 = 0x0102_0408_1020_4080; // moves bit 8k to bit 56 + k
+fn pack_word<T: Copy + Into<u8>>(values: &[T]) -> u64 {
+    const BELOW: u64 = 0x7F7F_7F7F_7F7F_7F7F; // carries any bit of a byte to its highest
+    const GATHER: u64 = 0x0002_0408_1020_4081; // moves bit 8k + 7 to bit 56 + k
     let (eights, rest) = values.as_chunks::<8>();
     let mut word = 0;
     for (k, eight) in eights.iter().enumerate() {
-        let bytes = u64::from_le_bytes(eight.map(u8::from));
-        word |= (bytes.wrapping_mul(GATHER) >> 56) << (8 * k);
+        let bytes = u64::from_le_bytes(eight.map(Into::into));
+        let any = (((bytes & BELOW) + BELOW) | bytes) & !BELOW;
+        word |= (any.wrapping_mul(GATHER) >> 56) << (8 * k);
     }
     for (k, &value) in rest.iter().enumerate() {
-        word |= u64::from(value) << (8 * eights.len() + k);
+        word |= u64::from(value.into() != 0) << (8 * eights.len() + k);
     }
     word
 }
@@ -89,12 +92,16 @@ mod tests {
     #[test]
     fn every_path_packs_and_transposes_the_same() {
         let values: Vec<bool> = (0..203).map(|i| i * i % 7 < 3).collect();
+        let bytes: Vec<u8> = values.iter().zip(0..).map(|(&value, i)| u8::from(value) << (i % 8)).collect();
         for &level in Level::all() {
             let mut row = [0; 4];
             dispatch_at(level, Pack { values: &values, row: &mut row });
             let mut back = [false; 203];
             dispatch_at(level, Unpack { row: &row, values: &mut back });
             assert_eq!(&back[..], values, "{level:?}");
+            let mut any = [0; 4];
+            dispatch_at(level, Pack { values: &bytes, row: &mut any });
+            assert_eq!(any, row, "{level:?}");
 
             let mut square = [0_u64; BITS];
             for (i, word) in square.iter_mut().enumerate() {
