@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use safetensors::Dtype;
+use zerocopy::FromZeros;
 
 use crate::error::Error;
 use crate::parallel::Threads;
@@ -260,9 +261,8 @@ impl BitMatrix {
 }
 
 /// Zeros, cleared by the system where they are first touched, by the thread that does; None if memory cannot hold them.
-pub(crate) fn zeroed<T: Clone + Default>(len: usize) -> Option<Vec<T>> {
-    Vec::<T>::new().try_reserve_exact(len).ok()?;
-    Some(vec![T::default(); len])
+pub(crate) fn zeroed<T: FromZeros>(len: usize) -> Option<Vec<T>> {
+    T::new_vec_zeroed(len).ok()
 }
 
 struct Counts<'a> {

@@ -3,6 +3,8 @@
 //! Everything here is one idea: examples have a total order, by score and then by id, and are cut at given ranks of it.
 //! A cut needs selection only, not a sort, and is the same for any number of threads because the order is total.
 
+use std::hint::black_box;
+
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::resample::SplitMix64;
@@ -151,7 +153,10 @@ pub fn random_strata(n: usize, k: usize, seed: u64, threads: &Threads) -> Result
 
 /// Refuses a number of examples, given without any data, whose result could not be allocated.
 fn check_memory(n: usize) -> Result<(), Error> {
-    Vec::<i64>::new().try_reserve_exact(n).map_err(|_| Error::TooLarge { name: "n", shape: (n, 1) })
+    let mut result = Vec::<i64>::new();
+    result.try_reserve_exact(n).map_err(|_| Error::TooLarge { name: "n", shape: (n, 1) })?;
+    black_box(result); // or the compiler would leave it out
+    Ok(())
 }
 
 fn first(n: usize, key: &(impl Fn(usize) -> u64 + Sync), size: usize, threads: &Threads) -> Result<Vec<usize>, Error> {
