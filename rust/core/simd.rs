@@ -10,6 +10,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
+use zerocopy::FromZeros;
+
 mod unit;
 
 #[cfg(target_arch = "x86_64")]
@@ -34,7 +36,7 @@ pub trait Kernel {
 
 /// A value that begins where a cache line does: the widest vectors are whole lines, and one that lies across two costs
 /// two accesses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromZeros)]
 #[repr(align(64))]
 pub struct Aligned<T>(pub T);
 

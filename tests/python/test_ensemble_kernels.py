@@ -208,6 +208,14 @@ FOUR = np.zeros((4, 3), bool)
 PROBS = np.full((4, 3, 2), 0.5)
 
 
+def test_results_that_no_memory_holds_are_errors():
+    none = BitMatrix.pack(np.zeros((0, 2**27), bool))
+    with pytest.raises(ValueError, match=rf"k: shape \({2**27}, {2**27}\) has more elements than memory can hold"):
+        influence_topk(none, none, 2**27)
+    with pytest.raises(ValueError, match=rf"ids: shape \({2**27}, {2**27}\) has more elements than memory can hold"):
+        influence_std_error(none, none)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -1,10 +1,11 @@
 //! Influence of every training example on every test example: dense, its largest values only, its standard errors.
 
 use std::ops::{Div, Mul, Range, Sub};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::bits::{BITS, BitMatrix};
+use crate::bits::{BITS, BitMatrix, zeroed};
 use crate::ensemble::Shares;
-use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS, ZERO};
+use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::simd::{self, Aligned, CACHE_LINE, Kernel};
@@ -38,20 +39,22 @@ impl Planes {
     fn new(member: &BitMatrix, test_correct: &BitMatrix, threads: &Threads) -> Result<Self, Error> {
         let (total, n) = member.shape();
         let tests = turned(member, test_correct, threads)?;
-        let blocks = n.div_ceil(COLUMNS);
-        let mut rows = vec![ZERO; blocks * (total + 1)];
+        let too_large = || Error::TooLarge { name: "member", shape: (total, n) };
+        let planes = n.div_ceil(COLUMNS).checked_mul(total + 1);
+        let mut rows: Vec<Plane> = planes.and_then(zeroed).ok_or_else(too_large)?;
         threads.for_each_chunk(&mut rows, total + 1, |start, rows| {
             simd::dispatch(Spread { member, block: start / (total + 1), rows: &mut rows[..total] });
         });
         let everyone = whole((0..total).collect(), total);
-        let counts = threads.map(blocks, |block| {
+        let mut models = zeroed(n).ok_or_else(too_large)?;
+        threads.for_each_chunk(&mut models, COLUMNS, |start, models| {
             let mut counts = [[0; BITS]; 8];
-            let rows = &rows[block * (total + 1)..][..=total];
+            let rows = &rows[start / COLUMNS * (total + 1)..][..=total];
             simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::new(total), counts: &mut counts });
-            counts
+            for (models, &k) in models.iter_mut().zip(counts.as_flattened()) {
+                *models = if (1..total).contains(&(k as usize)) { k as f32 } else { f32::NAN };
+            }
         });
-        let some = |&k: &u32| if (1..total).contains(&(k as usize)) { k as f32 } else { f32::NAN };
-        let models = counts.as_flattened().as_flattened().iter().map(some).collect();
         Ok(Self { rows, tests, models, n })
     }
 
@@ -247,7 +250,7 @@ pub fn influence(
 /// rest is id -1 and NaN. Never holds the dense matrix: O(m k) for the result, O(T (n + m)) bits.
 ///
 /// # Errors
-/// If the numbers of models differ, or `k` is 0 or more than n.
+/// If the numbers of models differ, `k` is 0 or more than n, or memory cannot hold the result.
 pub fn influence_topk(
     member: &BitMatrix,
     test_correct: &BitMatrix,
@@ -259,18 +262,28 @@ pub fn influence_topk(
     if k == 0 || k > n {
         return Err(Error::TopK { k, n });
     }
+    let too_large = || Error::TooLarge { name: "k", shape: (m, k) };
+    let results = m.checked_mul(k).and_then(|len| zeroed(len).zip(zeroed(len)));
+    let (mut ids, mut values): (Vec<i64>, Vec<f32>) = results.ok_or_else(too_large)?;
     let planes = Planes::new(member, test_correct, threads)?;
-    let parts = threads.map_chunks(m, CHUNK, |tests| {
-        let mut largest: Vec<Largest> = tests.clone().map(|_| Largest::new(k, by)).collect();
+    let part = k.saturating_mul(CHUNK);
+    let parts = ids.chunks_mut(part).zip(values.chunks_mut(part)).enumerate();
+    let fits = AtomicBool::new(true);
+    threads.each(parts.collect(), |(part, (ids, values))| {
+        let tests = part * CHUNK..m.min((part + 1) * CHUNK);
+        let largest: Option<Vec<_>> = tests.clone().map(|_| Largest::new(k, n, by)).collect();
+        let Some(mut largest) = largest else { return fits.store(false, Ordering::Relaxed) };
         let mut out = Aligned([0.0; COLUMNS]);
         scan(&planes, tests.clone(), |test, examples, values| {
             let (first, out) = (examples.start, &mut out[..examples.len()]);
             values.write(out);
             simd::dispatch(Offer { largest: &mut largest[test - tests.start], first, values: out });
         });
-        largest.into_iter().flat_map(Largest::finish).collect::<Vec<_>>()
+        for ((largest, ids), values) in largest.into_iter().zip(ids.chunks_mut(k)).zip(values.chunks_mut(k)) {
+            largest.finish(ids, values);
+        }
     });
-    Ok(parts.into_iter().flatten().unzip())
+    if fits.into_inner() { Ok((ids, values)) } else { Err(too_large()) }
 }
 
 /// The standard error of the influence of some training examples on each test example, row-major: `ids` names the same
@@ -278,31 +291,32 @@ pub fn influence_topk(
 /// there is no estimate.
 ///
 /// # Errors
-/// If the numbers of models differ, the ids do not fit the tests, or one is out of range.
+/// If the numbers of models differ, the ids do not fit the tests, one is out of range, or memory cannot hold the result.
 pub fn influence_std_error(
     member: &BitMatrix,
     test_correct: &BitMatrix,
     ids: Option<&[i64]>,
     threads: &Threads,
 ) -> Result<Vec<f64>, Error> {
-    let (total, n) = member.shape();
+    let ((total, n), m) = (member.shape(), test_correct.columns());
+    let width = ids.map_or(n, |ids| ids.len() / m.max(1));
+    let errors = m.checked_mul(width).and_then(zeroed);
+    let mut errors: Vec<f64> = errors.ok_or(Error::TooLarge { name: "ids", shape: (m, width) })?;
     let (tests, train) = (turned(member, test_correct, threads)?, member.transpose(threads)?);
     let (rights, models) = (tests.counts(threads), train.counts(threads));
-    let m = tests.rows();
-    let all: Vec<i64> = if ids.is_none() { (0..n as u64).map(u64::cast_signed).collect() } else { Vec::new() };
-    let width = ids.map_or(n, |ids| ids.len() / m.max(1));
-    Error::check_length("ids", ids.map_or(m * n, <[i64]>::len), m * width, "the test examples")?;
+    Error::check_length("ids", ids.map_or(errors.len(), <[i64]>::len), errors.len(), "the test examples")?;
     let outside = ids.unwrap_or_default().iter().find(|&&id| id >= (n as u64).cast_signed());
     outside.map_or(Ok(()), |&id| Err(Error::TrainId { id, n }))?;
-    let parts = threads.map(m, |j| {
-        let row = ids.map_or(&all[..], |ids| &ids[j * width..(j + 1) * width]);
-        let error = |&id: &i64| {
-            let Ok(i) = usize::try_from(id) else { return f64::NAN };
-            let right_in = simd::and_count(train.row(i), tests.row(j));
-            let [models, right] = [models[i], rights[j]].map(i64::cast_unsigned);
-            Shares { models, right, right_in }.std_error(total as u64)
-        };
-        row.iter().map(error).collect::<Vec<_>>()
+    threads.for_each_chunk(&mut errors, width, |start, errors| {
+        let j = start / width;
+        for (column, error) in errors.iter_mut().enumerate() {
+            let example = ids.map_or(Some(column), |ids| usize::try_from(ids[start + column]).ok());
+            *error = example.map_or(f64::NAN, |i| {
+                let right_in = simd::and_count(train.row(i), tests.row(j));
+                let [models, right] = [models[i], rights[j]].map(i64::cast_unsigned);
+                Shares { models, right, right_in }.std_error(total as u64)
+            });
+        }
     });
-    Ok(parts.concat())
+    Ok(errors)
 }

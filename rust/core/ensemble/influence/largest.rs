@@ -1,6 +1,7 @@
 //! The largest of values that are offered block by block.
 
 use std::cmp::Ordering;
+use std::iter;
 
 use crate::simd::Kernel;
 
@@ -40,8 +41,11 @@ fn order(a: &(f32, i64, f32), b: &(f32, i64, f32)) -> Ordering {
 }
 
 impl Largest {
-    pub fn new(k: usize, by: By) -> Self {
-        Self { k, by, least: f32::NEG_INFINITY, candidates: Vec::with_capacity(2 * k) }
+    /// Of `n` values; None if memory cannot hold the candidates.
+    pub fn new(k: usize, n: usize, by: By) -> Option<Self> {
+        let mut candidates = Vec::new();
+        candidates.try_reserve_exact(n.min(k.saturating_mul(2))).ok()?;
+        Some(Self { k, by, least: f32::NEG_INFINITY, candidates })
     }
 
     /// Values of the examples from `first` on.
@@ -62,10 +66,13 @@ impl Largest {
         }
     }
 
-    pub fn finish(mut self) -> Vec<(i64, f32)> {
+    /// Writes the k largest; behind the last of them id -1 and NaN.
+    pub fn finish(mut self, ids: &mut [i64], values: &mut [f32]) {
         self.candidates.sort_unstable_by(order);
-        self.candidates.resize(self.candidates.len().max(self.k), (f32::NAN, -1, f32::NAN));
-        self.candidates.into_iter().take(self.k).map(|(_, id, value)| (id, value)).collect()
+        let found = self.candidates.into_iter().chain(iter::repeat((f32::NAN, -1, f32::NAN)));
+        for ((id, value), found) in ids.iter_mut().zip(values).zip(found) {
+            (_, *id, *value) = found;
+        }
     }
 }
 
@@ -92,5 +99,16 @@ impl Kernel for Offer<'_> {
             }
         }
         largest.offer(first + values.len() - rest.len(), rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_candidates_than_memory_holds_are_none_and_never_more_than_there_are_values() {
+        assert!(Largest::new(1 << 60, usize::MAX, By::Value).is_none());
+        assert_eq!(Largest::new(5, 7, By::Value).unwrap().candidates.capacity(), 7);
     }
 }
