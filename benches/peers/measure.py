@@ -98,6 +98,7 @@ def read(result: Any) -> Any:
 
 def clock(call: Callable[[], Any], per_call: int, shortest: float) -> Callable[[], float]:
     """Times the call: seconds of one work, on average over as many calls as take `shortest` seconds."""
+    call()  # the first one fills new memory
     repeats = max(1, round(shortest / timed(call, 1))) if shortest else 1
     return lambda: timed(call, repeats) / per_call
 
