@@ -47,7 +47,18 @@ def strata(score: ArrayLike, k: int, *, by: ArrayLike | None = None, n_threads: 
 
 
 def argsort(score: ArrayLike, *, n_threads: int | None = None) -> Ids:
-    """Positions (n,) in the order of their scores, ties by position. No NaN. 16 bytes a score beside the result.
+    """Positions in the order of their scores, ties by position. 16 bytes a score beside the result.
+
+    Args:
+        score: (n,) real numbers without NaN, NumPy or torch.
+        n_threads: None: all that the process may use.
+
+    Returns:
+        int64 (n,), a permutation of 0..n-1.
+
+    Raises:
+        ValueError: NaN (names the first).
+        TypeError: scores that are not real.
 
     Example:
         >>> argsort([0.5, 0.1, 0.5]).tolist()
@@ -101,8 +112,21 @@ def nearest(score: ArrayLike, value: float, size: int, *, n_threads: int | None 
 def sample(n: int, size: int, seed: int, *, n_threads: int | None = None) -> Ids:
     """`size` of the numbers 0..n-1, drawn without replacement, ascending; the same on every machine.
 
+    Args:
+        n: how many numbers there are.
+        size: how many are drawn, at most n.
+        seed: 0 to 2^64 - 1.
+        n_threads: None: all that the process may use.
+
+    Returns:
+        int64 (size,).
+
     Raises:
         ValueError: a size larger than n.
+
+    Example:
+        >>> sample(100, 3, seed=0).tolist()
+        [28, 29, 90]
     """
     return _core.sample(
         _arrays.count(n, "n", 0), _arrays.count(size, "size", 0), _arrays.seed(seed), _arrays.threads(n_threads)
@@ -110,10 +134,23 @@ def sample(n: int, size: int, seed: int, *, n_threads: int | None = None) -> Ids
 
 
 def random_strata(n: int, k: int, seed: int, *, n_threads: int | None = None) -> Ids:
-    """Random strata (n,) with the sizes of `strata`; the same on every machine.
+    """Random strata with the sizes of `strata`; the same on every machine.
+
+    Args:
+        n: how many examples there are.
+        k: number of strata, at most n.
+        seed: 0 to 2^64 - 1.
+        n_threads: None: all that the process may use.
+
+    Returns:
+        int64 (n,) in 0..k-1.
 
     Raises:
         ValueError: k outside 1..n.
+
+    Example:
+        >>> random_strata(5, 2, seed=0).tolist()
+        [1, 0, 0, 1, 1]
     """
     return _core.random_strata(
         _arrays.count(n, "n", 0), _arrays.count(k, "k"), _arrays.seed(seed), _arrays.threads(n_threads)
