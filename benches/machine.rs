@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unmemorize::parallel::{Threads, available};
-use unmemorize::simd::{Kernel, count, dispatch};
+use unmemorize::simd::{Kernel, Unit, count, dispatch};
 
 const BYTES: usize = 256 << 20;
 const WORDS: usize = 1 << 11; // 16 KiB
@@ -17,7 +17,7 @@ struct Passes<'a>(&'a [u64]);
 impl Kernel for Passes<'_> {
     type Output = u64;
     #[inline(always)]
-    fn run(self) -> u64 {
+    fn run<U: Unit>(self) -> u64 {
         (0..PASSES).map(|_| count(black_box(self.0))).sum()
     }
 }

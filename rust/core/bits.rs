@@ -8,7 +8,7 @@ use zerocopy::FromZeros;
 
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Unit};
 use crate::tensors::{Loaded, Tensors, damaged};
 
 mod words;
@@ -273,7 +273,7 @@ struct Counts<'a> {
 impl Kernel for Counts<'_> {
     type Output = Vec<i64>;
     #[inline(always)]
-    fn run(self) -> Vec<i64> {
+    fn run<U: Unit>(self) -> Vec<i64> {
         self.rows.map(|i| simd::count(self.matrix.row(i)).cast_signed()).collect()
     }
 }

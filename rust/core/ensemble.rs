@@ -3,14 +3,15 @@
 //! Matrices have one row for each model, as they are stored. Everything here is a count down their columns ([`tally`]).
 
 use std::array::from_fn;
+use std::iter;
 
 use crate::bits::{BITS, BitMatrix};
-use crate::ensemble::tally::{COLUMNS, Counts, ROWS, Tally, WORDS};
+use crate::ensemble::tally::{COLUMNS, NONE, ROWS, Tally, WORDS, count};
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::rank::Spearman;
 use crate::resample::{SplitMix64, Statistic};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Unit};
 
 pub mod influence;
 pub mod out_of_sample;
@@ -209,7 +210,7 @@ impl Kernel for Counting<'_> {
     type Output = Vec<Shares>;
 
     #[inline(always)]
-    fn run(self) -> Vec<Shares> {
+    fn run<U: Unit>(self) -> Vec<Shares> {
         let Self { rows: [member, correct], words } = self;
         let mut tallies = vec![[(); 3].map(|()| Tally::new(member.len())); words.div_ceil(WORDS)];
         let mut ends = [[[0; WORDS]; ROWS]; 2]; // what is less than a block, 0 behind it
@@ -225,18 +226,20 @@ impl Kernel for Counting<'_> {
                     None => &[0; WORDS],
                 };
                 let [a, b] = [0, 1].map(|matrix| from_fn::<_, ROWS, _>(|k| plane(matrix, k)));
-                inside.add(1, |row, lane| a[row][lane]);
-                right.add(1, |row, lane| b[row][lane]);
-                right_in.add(1, |row, lane| a[row][lane] & b[row][lane]);
+                let a = |row: usize, part| U::bits(a[row], part);
+                let b = |row: usize, part| U::bits(b[row], part);
+                inside.add::<U, _>(iter::once(a));
+                right.add::<U, _>(iter::once(b));
+                right_in.add::<U, _>(iter::once(|row, part| U::both(a(row, part), b(row, part))));
             }
         }
         let mut shares = Vec::with_capacity(tallies.len() * COLUMNS);
-        let mut found = [[[0; BITS]; 8]; 3];
+        let mut found = [NONE; 3];
         for tallies in &mut tallies {
             for (tally, found) in tallies.iter_mut().zip(&mut found) {
-                tally.finish(found);
+                tally.finish::<U>(found);
             }
-            let of = |bit: usize, byte: usize| found.map(|counts: Counts| u64::from(counts[bit][byte]));
+            let of = |bit: usize, byte: usize| found.each_ref().map(|counts| count(counts, bit, byte).into());
             let columns = (0..COLUMNS).map(|i| of(i % 8, i / 8));
             shares.extend(columns.map(|[models, right, right_in]| Shares { models, right, right_in }));
         }

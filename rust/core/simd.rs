@@ -23,15 +23,7 @@ pub trait Kernel {
     /// What it returns.
     type Output;
     /// Does the work. The implementation must be `#[inline(always)]`, or it is not compiled for the vector unit.
-    fn run(self) -> Self::Output;
-    /// The same for a kernel that wants to know its unit.
-    #[inline(always)]
-    fn run_on<U: Unit>(self) -> Self::Output
-    where
-        Self: Sized,
-    {
-        self.run()
-    }
+    fn run<U: Unit>(self) -> Self::Output;
 }
 
 /// A value that begins where a cache line does: the widest vectors are whole lines, and one that lies across two costs
@@ -137,7 +129,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 #[inline]
 pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
     if !Level::all().contains(&level) {
-        return kernel.run_on::<Portable<false>>();
+        return kernel.run::<Portable<false>>();
     }
     match level {
         // SAFETY: `Level::all` has found every feature that the callee is compiled for.
@@ -149,7 +141,7 @@ pub fn dispatch_at<K: Kernel>(level: Level, kernel: K) -> K::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Level::Neon => unsafe { run_neon(kernel) },
-        _ => kernel.run_on::<Portable<false>>(),
+        _ => kernel.run::<Portable<false>>(),
     }
 }
 
@@ -174,19 +166,19 @@ fn has_avx512() -> bool {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run_on::<Portable<true>>()
+    kernel.run::<Portable<true>>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run_on::<Avx512>()
+    kernel.run::<Avx512>()
 }
 
 #[cfg(target_arch = "aarch64")]
 #[target_feature(enable = "neon")]
 fn run_neon<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run_on::<Portable<true>>()
+    kernel.run::<Portable<true>>()
 }
 
 /// Ones in `a`.
@@ -210,7 +202,7 @@ mod tests {
     impl Kernel for Counts<'_> {
         type Output = (u64, u64);
         #[inline(always)]
-        fn run(self) -> Self::Output {
+        fn run<U: Unit>(self) -> Self::Output {
             (count(self.0), and_count(self.0, self.1))
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Phi, Precision, WIDTH};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Aligned, Kernel};
+use crate::simd::{self, Aligned, Kernel, Unit};
 
 /// With fewer models on a side the histogram is noise.
 pub const LEAST: usize = 64;
@@ -87,7 +87,7 @@ impl Kernel for Ranges<'_> {
     type Output = Result<Edges, usize>; // the side that has a φ that is not finite
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run<U: Unit>(self) -> Self::Output {
         let Self { sides, examples } = self;
         let mut edges = [f64::INFINITY, f64::NEG_INFINITY].map(|edge| Aligned([edge; WIDTH]));
         for (side, phi) in sides.into_iter().enumerate() {
@@ -202,7 +202,7 @@ impl Kernel for Count<'_> {
     type Output = Vec<[u32; WIDTH]>;
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run<U: Unit>(self) -> Self::Output {
         let Self { phi, examples, ranges, bins } = self;
         let mut counts = vec![[0; WIDTH]; bins];
         let by = Bins::new(ranges, bins);

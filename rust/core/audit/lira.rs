@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Phi, WIDTH};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Aligned, Kernel};
+use crate::simd::{self, Aligned, Kernel, Unit};
 
 /// What is left of a sum of squares after one value was taken out counts as nothing if it is not above this share.
 const ROUNDING: f64 = 1e-12;
@@ -231,7 +231,7 @@ impl Kernel for Fit<'_> {
     type Output = Option<([Block; 2], usize)>;
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run<U: Unit>(self) -> Self::Output {
         let Self { phi, member, examples } = self;
         let zero = Aligned([0.0; WIDTH]);
         let mut sides = [Block { count: zero, mean: zero, squares: zero }; 2];

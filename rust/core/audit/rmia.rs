@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::error::Error;
 use crate::parallel::Threads;
 use crate::partition::{Score, countable};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Unit};
 
 /// Examples of one piece of work.
 const CHUNK: usize = 1 << 14;
@@ -103,7 +103,7 @@ impl<T: Score, R: Score> Kernel for Enough<'_, T, R> {
 
     /// It is next to gamma z, which rounds otherwise: each step goes to a neighbour where that is nearer to it.
     #[inline(always)]
-    fn run(self) {
+    fn run<U: Unit>(self) {
         let Self { population, start, a, gamma, least } = self;
         for (block, least) in least.chunks_mut(BLOCK).enumerate() {
             let mut ratios = [0.0; BLOCK];
@@ -146,7 +146,7 @@ impl<T: Score, R: Score> Kernel for Share<'_, T, R> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<U: Unit>(self) {
         let Self { examples, start, a, cells, scores } = self;
         examples.ratios(start, a, scores);
         for x in scores.iter_mut() {
@@ -184,7 +184,7 @@ impl Kernel for Build<'_> {
     type Output = Cells;
 
     #[inline(always)]
-    fn run(self) -> Cells {
+    fn run<U: Unit>(self) -> Cells {
         let n = self.0.len();
         let bits = self.0.iter().map(|x| x.to_bits());
         let (first, last) = bits.clone().fold((u64::MAX, 0), |(low, high), x| (low.min(x), high.max(x)));

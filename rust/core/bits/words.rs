@@ -1,7 +1,7 @@
 //! What is done to the words of a row, or of 64 rows at once.
 
 use super::BITS;
-use crate::simd::Kernel;
+use crate::simd::{Kernel, Unit};
 
 /// Fills a row of words: a bit is set where a value is not 0.
 pub(super) struct Pack<'a, T> {
@@ -12,7 +12,7 @@ pub(super) struct Pack<'a, T> {
 impl<T: Copy + Into<u8>> Kernel for Pack<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<U: Unit>(self) {
         for (word, values) in self.row.iter_mut().zip(self.values.chunks(BITS)) {
             *word = pack_word(values);
         }
@@ -47,7 +47,7 @@ pub(super) struct Unpack<'a> {
 impl Kernel for Unpack<'_> {
     type Output = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<U: Unit>(self) {
         for (values, &word) in self.values.chunks_mut(BITS).zip(self.row) {
             for (k, value) in values.iter_mut().enumerate() {
                 *value = word >> k & 1 == 1;
@@ -62,7 +62,7 @@ pub(super) struct Transpose<'a>(pub &'a mut [u64; BITS]);
 impl Kernel for Transpose<'_> {
     type Output = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<U: Unit>(self) {
         transpose_square(self.0);
     }
 }

@@ -1,14 +1,15 @@
 //! Influence of every training example on every test example: dense, its largest values only, its standard errors.
 
+use std::iter;
 use std::ops::{Div, Mul, Range, Sub};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bits::{BITS, BitMatrix, zeroed};
 use crate::ensemble::Shares;
-use crate::ensemble::tally::{COLUMNS, Counts, Plane, ROWS, Tally, WORDS};
+use crate::ensemble::tally::{BYTES, COLUMNS, Counts, NONE, Plane, ROWS, Tally, WORDS, count};
 use crate::error::Error;
 use crate::parallel::Threads;
-use crate::simd::{self, Aligned, CACHE_LINE, Kernel};
+use crate::simd::{self, Aligned, CACHE_LINE, Kernel, Unit};
 
 mod largest;
 
@@ -29,9 +30,10 @@ const EXACT: usize = 5792;
 /// f32, and the division gives the nearest f32. With more it is done in f64 and rounded once more: the nearest f32 up to
 /// 32,767 models, where a quotient is the middle of two f32 or further from it than f64 rounds.
 struct Planes {
-    rows: Vec<Plane>, // of `member`, in blocks of 512 examples: block * (T + 1) + model; model T has seen none
+    rows: Vec<Plane>, // of `member`, in blocks of 1,024 examples: block * (T + 1) + model
     tests: BitMatrix, // (m, T)
     models: Vec<f32>, // k of each training example, NaN where that is 0 or T
+    none: u32,        // T: a model that has seen no example
     n: usize,
 }
 
@@ -45,17 +47,19 @@ impl Planes {
         threads.for_each_chunk(&mut rows, total + 1, |start, rows| {
             simd::dispatch(Spread { member, block: start / (total + 1), rows: &mut rows[..total] });
         });
-        let everyone = whole((0..total).collect(), total);
+        let none = u32::try_from(total).map_err(|_| too_large())?;
+        let everyone = in_blocks(0..none, total, none);
         let mut models = zeroed(n).ok_or_else(too_large)?;
         threads.for_each_chunk(&mut models, COLUMNS, |start, models| {
-            let mut counts = [[0; BITS]; 8];
+            let mut counts = NONE;
             let rows = &rows[start / COLUMNS * (total + 1)..][..=total];
             simd::dispatch(Counting { rows, models: &everyone, tally: &mut Tally::new(total), counts: &mut counts });
-            for (models, &k) in models.iter_mut().zip(counts.as_flattened()) {
-                *models = if (1..total).contains(&(k as usize)) { k as f32 } else { f32::NAN };
+            for (i, models) in models.iter_mut().enumerate() {
+                let k = count(&counts, i / BYTES, i % BYTES);
+                *models = if (1..none).contains(&k) { k as f32 } else { f32::NAN };
             }
         });
-        Ok(Self { rows, tests, models, n })
+        Ok(Self { rows, tests, models, none, n })
     }
 
     fn total(&self) -> usize {
@@ -65,24 +69,25 @@ impl Planes {
     /// The models that are right on test `j`, or those that are wrong if they are fewer.
     fn minority(&self, j: usize) -> Minority {
         let (row, total) = (self.tests.row(j), self.total());
-        let wrong = 2 * simd::count(row) > total as u64;
-        let mut models = Vec::with_capacity(total);
-        for (first, &word) in (0..total).step_by(BITS).zip(row) {
-            let mut left = if wrong { !word & u64::MAX >> (BITS - BITS.min(total - first)) } else { word };
-            while left > 0 {
-                models.push(first + left.trailing_zeros() as usize);
-                left &= left - 1;
-            }
-        }
-        let count = models.len() as f64;
-        Minority { models: whole(models, total), count, sign: if wrong { -1.0 } else { 1.0 } }
+        let right: usize = row.iter().map(|word| word.count_ones() as usize).sum();
+        let wrong = 2 * right > total;
+        let number = if wrong { total - right } else { right };
+        let all = u64::from(wrong).wrapping_neg(); // the bits beyond the last model come last: they find no place
+        let models = (0..self.none).step_by(BITS).zip(row).flat_map(|(first, word)| {
+            let left = iter::successors(Some(word ^ all), |left| Some(left & left.wrapping_sub(1)));
+            left.take_while(|&left| left > 0).map(move |left| first + left.trailing_zeros())
+        });
+        let models = in_blocks(models, number, self.none);
+        Minority { models, right: number as f64, sign: if wrong { -1.0 } else { 1.0 } }
     }
 }
 
-/// Models in whole blocks of [`ROWS`], filled up by the one that has seen no example.
-fn whole(mut models: Vec<usize>, total: usize) -> Vec<usize> {
-    models.resize(models.len().next_multiple_of(ROWS), total);
-    models
+/// So many of the models in blocks, the last of which is filled up by `none`.
+fn in_blocks(models: impl Iterator<Item = u32>, number: usize, none: u32) -> Vec<[u32; ROWS]> {
+    let mut blocks = vec![[none; ROWS]; number.div_ceil(ROWS)];
+    let mut places = blocks.as_flattened_mut()[..number].iter_mut();
+    models.for_each(|model| places.next().into_iter().for_each(|place| *place = model));
+    blocks
 }
 
 /// `test_correct` (m, T), after a check that both have the same models.
@@ -94,13 +99,13 @@ fn turned(member: &BitMatrix, test_correct: &BitMatrix, threads: &Threads) -> Re
 }
 
 struct Minority {
-    models: Vec<usize>, // whole blocks
-    count: f64,
+    models: Vec<[u32; ROWS]>,
+    right: f64, // or wrong
     sign: f64,
 }
 
-/// Writes the bits of 512 examples of every model so that the counts of [`Tally`] come out in order: bit `q` of byte
-/// `e` is that of example 64 q + e.
+/// Writes the bits of 1,024 examples of every model so that the counts of [`Tally`] come out in order: bit `q` of byte
+/// `e` is that of example 128 q + e.
 struct Spread<'a> {
     member: &'a BitMatrix,
     block: usize,
@@ -111,27 +116,39 @@ impl Kernel for Spread<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        const EACH: u64 = 0x0101_0101_0101_0101; // copies a byte to all eight
-        const ITS_BIT: u64 = 0x8040_2010_0804_0201; // keeps bit e of byte e
-        const BELOW: u64 = 0x7F7F_7F7F_7F7F_7F7F; // carries any bit of a byte to its highest
+    fn run<U: Unit>(self) {
         let first = self.block * WORDS;
         let words = first..self.member.stride().min(first + WORDS);
         for (t, plane) in self.rows.iter_mut().enumerate() {
-            for (q, word) in self.member.row(t)[words.clone()].iter().enumerate() {
-                for (out, byte) in plane.iter_mut().zip(word.to_le_bytes()) {
-                    let bits = u64::from(byte).wrapping_mul(EACH) & ITS_BIT;
-                    *out |= ((bits + BELOW) >> 7 & EACH) << q;
+            let mut bits = [[0; WORDS / 8]; 8];
+            for (out, &word) in bits.as_flattened_mut().iter_mut().zip(&self.member.row(t)[words.clone()]) {
+                *out = word;
+            }
+            for (h, out) in plane.iter_mut().enumerate() {
+                let mut word = 0;
+                for q in 0..8 {
+                    word |= (bits[q][h / 8] >> (8 * (h % 8)) & 0xFF) << (8 * q);
                 }
+                *out = turn(word);
             }
         }
     }
 }
 
-/// Counts some models, in [`whole`] blocks, of a block of training examples.
+/// Exchanges the number of a bit in its byte with the number of the byte.
+#[inline(always)]
+fn turn(mut bits: u64) -> u64 {
+    for (distance, mask) in [(7, 0x00AA_00AA_00AA_00AA), (14, 0x0000_CCCC_0000_CCCC), (28, 0xF0F0_F0F0)] {
+        let swap = (bits ^ bits >> distance) & mask;
+        bits ^= swap ^ swap << distance;
+    }
+    bits
+}
+
+/// Counts some models of a block of training examples.
 struct Counting<'a> {
     rows: &'a [Plane],
-    models: &'a [usize],
+    models: &'a [[u32; ROWS]],
     tally: &'a mut Tally,
     counts: &'a mut Counts,
 }
@@ -140,10 +157,10 @@ impl Kernel for Counting<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        self.tally.clear();
-        self.tally.add(self.models.len() / ROWS, |row, lane| self.rows[self.models[row]][lane]);
-        self.tally.finish(self.counts);
+    fn run<U: Unit>(self) {
+        let Self { rows, models, tally, counts } = self;
+        tally.add::<U, _>(models.iter().map(|models| |row, part| U::bits(&rows[models[row] as usize], part)));
+        tally.finish::<U>(counts);
     }
 }
 
@@ -173,22 +190,24 @@ impl Kernel for Write<'_> {
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // f32 is what is returned
-    fn run(self) {
-        let Self { values: Values { planes, minority: Minority { models, count, sign }, block, tally, counts }, out } =
+    fn run<U: Unit>(self) {
+        let Self { values: Values { planes, minority: Minority { models, right, sign }, block, tally, counts }, out } =
             self;
         let (total, first) = (planes.total(), block * COLUMNS);
         let rows = &planes.rows[block * (total + 1)..][..=total];
-        Counting { rows, models, tally, counts }.run();
-        let constants = [sign * total as f64, sign * count, total as f64];
-        let examples = out.iter_mut().zip(counts.as_flattened()).zip(&planes.models[first..]);
+        Counting { rows, models, tally, counts }.run::<U>();
+        let constants = [sign * total as f64, sign * right, total as f64];
+        let [low, high] = [0, 1].map(|k| counts[k].as_flattened());
+        let examples = out.iter_mut().zip(&planes.models[first..]);
         if total <= EXACT {
             let constants = constants.map(|x| x as f32);
-            for ((out, &count), &k) in examples {
-                *out = value(count.cast_signed() as f32, k, constants);
+            for (((out, &k), &low), &high) in examples.zip(low).zip(high) {
+                let count = i32::from(low) | i32::from(high) << 8;
+                *out = value(count as f32, k, constants);
             }
         } else {
-            for ((out, &count), &k) in examples {
-                *out = value(f64::from(count), f64::from(k), constants) as f32;
+            for (i, (out, &k)) in examples.enumerate() {
+                *out = value(f64::from(count(counts, i / BYTES, i % BYTES)), f64::from(k), constants) as f32;
             }
         }
     }
@@ -206,7 +225,7 @@ where
 /// Calls `take(test, examples, values)` for some tests and all training examples, block by block.
 fn scan(planes: &Planes, tests: Range<usize>, mut take: impl FnMut(usize, Range<usize>, Values<'_>)) {
     let minorities: Vec<Minority> = tests.clone().map(|j| planes.minority(j)).collect();
-    let (mut tally, mut counts) = (Tally::new(planes.total()), Aligned([[0; BITS]; 8]));
+    let (mut tally, mut counts) = (Tally::new(planes.total()), NONE);
     for (block, first) in (0..planes.n).step_by(COLUMNS).enumerate() {
         let examples = first..planes.n.min(first + COLUMNS);
         for (test, minority) in tests.clone().zip(&minorities) {

@@ -1,192 +1,166 @@
-//! How many of some rows of bits are set, column by column, 512 columns at a time.
+//! How many of some rows of bits are set, column by column, 1,024 columns at a time.
 //!
 //! The counts stand upright: plane b holds bit b of the counts of all columns, and a row of bits is a plane of weight 1.
-//! A full adder turns three planes of one weight into two, so n rows take about n adders of three instructions for
-//! 512 columns (carry-save adders; what Harley & Seal do along a row, done down the columns). There is no popcount,
+//! A full adder turns three planes of one weight into two, so n rows take about n adders of two instructions for
+//! 1,024 columns (carry-save adders; what Harley & Seal do along a row, done down the columns). There is no popcount,
 //! and rows that do not count are not read.
 
+use std::array::from_fn;
+
 use crate::bits::BITS;
-use crate::simd::Aligned;
+use crate::simd::{Aligned, Unit};
 
 /// Words of a plane.
-pub const WORDS: usize = 8;
+pub const WORDS: usize = 16;
+/// Bytes of a plane.
+pub const BYTES: usize = 8 * WORDS;
 /// Columns that are counted side by side.
 pub const COLUMNS: usize = WORDS * BITS;
-/// Rows that are added at once: the base of the digits.
+/// Rows that are added at once.
 pub const ROWS: usize = 16;
-/// Digits of a count. Rows are numbered in 32 bits.
-const DIGITS: usize = 8;
+/// Weights below [`ROWS`].
+const LOW: usize = 4;
 
-/// One bit for each of 512 columns.
+/// One bit for each of 1,024 columns.
 pub type Plane = Aligned<[u64; WORDS]>;
-
-/// One digit for each column: planes of the weights 1, 2, 4 and 8.
-type Digit = [Plane; 4];
 
 /// No column.
 pub const ZERO: Plane = Aligned([0; WORDS]);
 
-/// `counts[bit][byte]` is the count of the column at this bit, 0..8, of this byte of a plane.
-pub type Counts = [[u32; BITS]; 8];
-
-/// The sum of three bits of one weight: a bit of that weight and one of twice it, 64 times.
+/// The sum of three bits of one weight: a bit of that weight and one of twice it.
 #[inline(always)]
-fn add(a: u64, b: u64, c: u64) -> (u64, u64) {
-    (a ^ b ^ c, a ^ ((a ^ b) & (a ^ c)))
+fn add<U: Unit>(a: U::Bits, b: U::Bits, c: U::Bits) -> (U::Bits, U::Bits) {
+    (U::parity(a, b, c), U::majority(a, b, c))
 }
 
-/// Adds 16 planes to a digit: the new digit, and the carry. `bits(row, lane)` is a word of a plane.
-///
-/// The results are values, so that the compiler knows that they overlap with no plane and works on all lanes at once.
+/// The same for whole planes.
 #[inline(always)]
-fn add_all(digit: Digit, bits: impl Fn(usize, usize) -> u64) -> (Digit, Plane) {
-    let (mut sum, mut carry) = (digit, ZERO);
-    for lane in 0..WORDS {
-        let (mut ones, mut twos, mut fours, mut eights) = (sum[0][lane], sum[1][lane], sum[2][lane], sum[3][lane]);
-        let (mut two, mut four, mut eight) = ([0; 2], [0; 2], [0; 2]);
-        for e in 0..2 {
-            for f in 0..2 {
-                for t in 0..2 {
-                    let row = 8 * e + 4 * f + 2 * t;
-                    (ones, two[t]) = add(ones, bits(row, lane), bits(row + 1, lane));
-                }
-                (twos, four[f]) = add(twos, two[0], two[1]);
-            }
-            (fours, eight[e]) = add(fours, four[0], four[1]);
-        }
-        (eights, carry[lane]) = add(eights, eight[0], eight[1]);
-        (sum[0][lane], sum[1][lane], sum[2][lane], sum[3][lane]) = (ones, twos, fours, eights);
+fn add_planes<U: Unit>(a: &Plane, b: &Plane, c: &Plane) -> (Plane, Plane) {
+    let (mut sum, mut carry) = (ZERO, ZERO);
+    for part in 0..U::PARTS {
+        let (ones, twos) = add::<U>(U::bits(a, part), U::bits(b, part), U::bits(c, part));
+        U::set_bits(&mut sum, part, ones);
+        U::set_bits(&mut carry, part, twos);
     }
     (sum, carry)
 }
 
-/// A digit, and the carries into it until there are 16.
-type Level = (Digit, [Plane; ROWS]);
+/// Adds 16 planes to the planes of weight 1, 2, 4 and 8: these, and the carry. `bits(row, part)` is of a plane.
+///
+/// The results are values, so that the compiler knows that they overlap with no plane.
+#[inline(always)]
+fn add_rows<U: Unit>(low: [Plane; LOW], bits: impl Fn(usize, usize) -> U::Bits) -> ([Plane; LOW], Plane) {
+    let (mut sum, mut carry) = (low, ZERO);
+    for part in 0..U::PARTS {
+        let [mut ones, mut twos, mut fours, mut eights] = [0, 1, 2, 3].map(|b| U::bits(&sum[b], part));
+        let (mut two, mut four, mut eight) = ([ones; 2], [ones; 2], [ones; 2]);
+        for e in 0..2 {
+            for f in 0..2 {
+                for t in 0..2 {
+                    let row = 8 * e + 4 * f + 2 * t;
+                    (ones, two[t]) = add::<U>(ones, bits(row, part), bits(row + 1, part));
+                }
+                (twos, four[f]) = add::<U>(twos, two[0], two[1]);
+            }
+            (fours, eight[e]) = add::<U>(fours, four[0], four[1]);
+        }
+        let sixteens;
+        (eights, sixteens) = add::<U>(eights, eight[0], eight[1]);
+        for (plane, bits) in sum.iter_mut().zip([ones, twos, fours, eights]) {
+            U::set_bits(plane, part, bits);
+        }
+        U::set_bits(&mut carry, part, sixteens);
+    }
+    (sum, carry)
+}
 
-/// The counts of 512 columns so far.
+/// The counts of 1,024 columns so far.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    levels: Vec<Level>,
-    blocks: usize, // of 16 rows
+    planes: Vec<Plane>,  // of weight 1, 2, 4 ..., in eights
+    waiting: Vec<Plane>, // a carry into the plane of weight 16, 32 ..., until there are two: where `blocks` has that bit
+    blocks: usize,       // of 16 rows
 }
 
 impl Tally {
     /// For up to `rows` rows.
     pub fn new(rows: usize) -> Self {
-        let digits = (1..DIGITS).take_while(|level| rows.next_multiple_of(ROWS) >> (4 * level) > 0).count() + 1;
-        Self { levels: vec![([ZERO; 4], [ZERO; ROWS]); digits], blocks: 0 }
+        let levels = (usize::BITS - rows.div_ceil(ROWS).leading_zeros()) as usize;
+        Self { planes: vec![ZERO; (LOW + levels).next_multiple_of(8)], waiting: vec![ZERO; levels], blocks: 0 }
     }
 
-    /// Starts again from 0.
+    /// Adds blocks of 16 rows. `block(row, part)` is a part of the bits of a row.
     #[inline(always)]
-    pub fn clear(&mut self) {
-        self.blocks = 0;
-    }
-
-    /// Adds so many blocks of 16 rows. `bits(row, lane)` is a word of a row.
-    #[inline(always)]
-    pub fn add(&mut self, blocks: usize, bits: impl Fn(usize, usize) -> u64) {
-        let mut digit = self.digit(0, self.blocks); // a local: from block to block it stays in registers
-        for block in 0..blocks {
-            let carry;
-            (digit, carry) = add_all(digit, |row, lane| bits(ROWS * block + row, lane));
-            let mut place = self.blocks;
-            self.keep(1, place, carry);
-            for level in 1..self.levels.len() {
-                if place % ROWS < ROWS - 1 {
+    pub fn add<U: Unit, F: Fn(usize, usize) -> U::Bits>(&mut self, blocks: impl Iterator<Item = F>) {
+        let Some((lowest, high)) = self.planes.split_first_chunk_mut() else { return };
+        let mut low = *lowest; // a local: from block to block it stays in registers
+        for block in blocks {
+            let mut carry;
+            (low, carry) = add_rows::<U>(low, block);
+            for (level, (sum, waiting)) in high.iter_mut().zip(&mut self.waiting).enumerate() {
+                if self.blocks >> level & 1 == 0 {
+                    *waiting = carry;
                     break;
                 }
-                place /= ROWS;
-                let carries = self.levels[level].1;
-                self.add_carries(level, place, &carries);
+                (*sum, carry) = add_planes::<U>(sum, waiting, &carry);
             }
             self.blocks += 1;
         }
-        self.levels[0].0 = digit;
+        *lowest = low;
     }
 
-    /// A digit to which 16 planes were added `place` times.
+    /// Writes the counts and starts again from 0.
     #[inline(always)]
-    fn digit(&self, level: usize, place: usize) -> Digit {
-        if place == 0 { [ZERO; 4] } else { self.levels[level].0 }
-    }
-
-    /// Keeps a carry of the digit below, the one after `place` others.
-    #[inline(always)]
-    fn keep(&mut self, level: usize, place: usize, carry: Plane) {
-        if let Some((_, carries)) = self.levels.get_mut(level) {
-            carries[place % ROWS] = carry;
+    pub fn finish<U: Unit>(&mut self, counts: &mut Counts) {
+        let mut carry = ZERO;
+        for (level, (sum, waiting)) in self.planes[LOW..].iter_mut().zip(&self.waiting).enumerate() {
+            let waiting = if self.blocks >> level & 1 == 0 { &ZERO } else { waiting };
+            (*sum, carry) = add_planes::<U>(sum, waiting, &carry);
         }
-    }
-
-    /// Adds 16 carries to their digit, to which this was done `place` times before.
-    #[inline(always)]
-    fn add_carries(&mut self, level: usize, place: usize, carries: &[Plane; ROWS]) {
-        let (digit, carry) = add_all(self.digit(level, place), |row, lane| carries[row][lane]);
-        self.levels[level].0 = digit;
-        self.keep(level + 1, place, carry);
-    }
-
-    /// Writes the counts.
-    #[inline(always)]
-    pub fn finish(&mut self, counts: &mut Counts) {
-        let most = self.blocks * ROWS;
-        self.add_pending(most);
-        let used = |digit: usize| most >> (4 * digit) > 0;
-        for byte in (0..DIGITS / 2).filter(|&byte| byte == 0 || used(2 * byte)) {
-            let [low, high] = [2 * byte, 2 * byte + 1].map(|d| if used(d) { self.levels[d].0 } else { [ZERO; 4] });
-            let bytes = transpose(&low, &high);
-            for (count, &part) in counts.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
-                let part = u32::from(part) << (8 * byte);
-                *count = if byte == 0 { part } else { *count | part };
-            }
+        for (digit, planes) in counts.iter_mut().zip(self.planes.as_chunks().0) {
+            *digit = transpose::<U>(planes);
         }
-    }
-
-    /// Adds the carries that wait for others.
-    #[inline(always)]
-    fn add_pending(&mut self, most: usize) {
-        let (mut place, mut from_below) = (self.blocks, 0);
-        for level in (1..DIGITS).take_while(|level| most >> (4 * level) > 0) {
-            let pending = place % ROWS + from_below;
-            place /= ROWS;
-            from_below = usize::from(pending > 0);
-            if pending > 0 {
-                let mut carries = self.levels[level].1;
-                carries[pending..].fill(ZERO);
-                self.add_carries(level, place, &carries);
-            }
-        }
+        self.planes.fill(ZERO);
+        self.blocks = 0;
     }
 }
 
+/// A byte of the count of each column, by its bit in a byte and the byte of a plane.
+pub type Digit = Aligned<[[u8; BYTES]; 8]>;
+
+/// The counts, lowest byte first.
+pub type Counts = [Digit; 4];
+
+/// The count of the column at this bit of this byte of a plane.
+#[inline(always)]
+pub fn count(counts: &Counts, bit: usize, byte: usize) -> u32 {
+    u32::from_le_bytes(from_fn(|k| counts[k][bit][byte]))
+}
+
+/// None yet.
+pub const NONE: Counts = [Aligned([[0; BYTES]; 8]); 4];
+
 /// Exchanges the number of a plane with the number of a bit in its byte.
 #[inline(always)]
-fn transpose(low: &Digit, high: &Digit) -> Aligned<[[u8; BITS]; 8]> {
-    const STEPS: [(usize, u64); 3] =
-        [(4, 0x0F0F_0F0F_0F0F_0F0F), (2, 0x3333_3333_3333_3333), (1, 0x5555_5555_5555_5555)];
-    let mut turned = [ZERO; 8];
-    for lane in 0..WORDS {
-        let mut planes = [0; 8];
-        for b in 0..4 {
-            (planes[b], planes[b + 4]) = (low[b][lane], high[b][lane]);
+fn transpose<U: Unit>(planes: &[Plane; 8]) -> Digit {
+    let (mut turned, mut bytes) = ([ZERO; 8], Aligned([[0; BYTES]; 8]));
+    for part in 0..U::PARTS {
+        let mut rows: [_; 8] = from_fn(|b| U::bits(&planes[b], part));
+        for k in 0..4 {
+            (rows[k], rows[k + 4]) = U::exchange::<4>(rows[k], rows[k + 4]);
         }
-        for (width, mask) in STEPS {
-            for base in (0..8).step_by(2 * width) {
-                for k in base..base + width {
-                    let swap = (planes[k] >> width ^ planes[k + width]) & mask;
-                    planes[k] ^= swap << width;
-                    planes[k + width] ^= swap;
-                }
-            }
+        for k in [0, 1, 4, 5] {
+            (rows[k], rows[k + 2]) = U::exchange::<2>(rows[k], rows[k + 2]);
         }
-        for k in 0..8 {
-            turned[k][lane] = planes[k];
+        for k in [0, 2, 4, 6] {
+            (rows[k], rows[k + 1]) = U::exchange::<1>(rows[k], rows[k + 1]);
+        }
+        for (plane, row) in turned.iter_mut().zip(rows) {
+            U::set_bits(plane, part, row);
         }
     }
-    let mut bytes = Aligned([[0; BITS]; 8]);
-    for (bytes, words) in bytes.iter_mut().zip(turned) {
-        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(*words) {
+    for (bytes, plane) in bytes.iter_mut().zip(turned) {
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(*plane) {
             *bytes = word.to_le_bytes();
         }
     }
@@ -202,27 +176,26 @@ mod tests {
     struct Counting<'a>(&'a [Plane], &'a mut Tally);
 
     impl Kernel for Counting<'_> {
-        type Output = Counts;
+        type Output = [[u32; BYTES]; 8];
         #[inline(always)]
-        fn run(self) -> Counts {
-            let mut counts = [[0; BITS]; 8];
-            self.1.clear();
-            for rows in self.0.chunks(ROWS) {
-                self.1.add(1, |row, lane| rows.get(row).map_or(0, |plane| plane[lane]));
-            }
-            self.1.finish(&mut counts);
-            counts
+        fn run<U: Unit>(self) -> Self::Output {
+            let mut found = NONE;
+            let plane = |rows: &[Plane], row: usize| rows.get(row).map_or(ZERO.0, |plane| plane.0);
+            let blocks = self.0.chunks(ROWS);
+            self.1.add::<U, _>(blocks.map(|rows| move |row, part| U::bits(&plane(rows, row), part)));
+            self.1.finish::<U>(&mut found);
+            from_fn(|bit| from_fn(|byte| count(&found, bit, byte)))
         }
     }
 
     #[test]
     fn every_path_counts_each_column() {
         let random = SplitMix64::new(0, 0);
-        let plane = |t: u64| Aligned(std::array::from_fn(|lane| random.at(8 * t + lane as u64) | random.at(!t)));
+        let plane = |t: u64| Aligned(from_fn(|lane| random.at(16 * t + lane as u64) | random.at(!t)));
         let mut tally = Tally::new(66_000);
         for rows in [0, 1, 15, 16, 17, 245, 255, 256, 257, 271, 3999, 4096, 4351, 66_000] {
             let planes: Vec<Plane> = (0..rows).map(plane).collect();
-            let mut wanted = [[0; BITS]; 8];
+            let mut wanted = [[0; BYTES]; 8];
             for plane in &planes {
                 for (bit, counts) in wanted.iter_mut().enumerate() {
                     for (byte, count) in counts.iter_mut().enumerate() {

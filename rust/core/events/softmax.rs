@@ -8,7 +8,7 @@ use std::hint::black_box;
 use super::exp::{LEAST, exp, ln_1p};
 use super::index;
 use crate::logits::{Float, Logit, Logits};
-use crate::simd::{self, Aligned, Kernel, Portable, Unit};
+use crate::simd::{self, Aligned, Kernel, Unit};
 
 /// Rows or classes that are worked on side by side: two vectors of the widest unit, so that it need not wait for one.
 pub const LANES: usize = 16;
@@ -81,12 +81,7 @@ impl<T: Logit> Kernel for Rows<'_, T> {
     type Output = bool;
 
     #[inline(always)]
-    fn run(self) -> bool {
-        self.run_on::<Portable<false>>()
-    }
-
-    #[inline(always)]
-    fn run_on<U: Unit>(self) -> bool {
+    fn run<U: Unit>(self) -> bool {
         let Self { logits, labels, classes, out } = self;
         let few = classes <= FEW_CLASSES;
         let blocks = if few { classes.next_multiple_of(LANES) } else { classes.div_ceil(LANES) };

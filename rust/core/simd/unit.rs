@@ -38,6 +38,28 @@ pub trait Unit {
     fn sum(a: Self::Eight) -> f64;
     /// Exchanges rows and columns.
     fn turn(square: &mut [Aligned<[f32; 16]>; 16]);
+
+    /// A part of 1,024 bits.
+    type Bits: Copy;
+    /// Parts of 1,024 bits.
+    const PARTS: usize;
+    /// One of them.
+    fn bits(of: &[u64; 16], part: usize) -> Self::Bits;
+    /// Writes one of them.
+    fn set_bits(of: &mut [u64; 16], part: usize, bits: Self::Bits);
+    /// The bits that are set in both.
+    fn both(a: Self::Bits, b: Self::Bits) -> Self::Bits;
+    /// The bits that are set in one or three of them.
+    fn parity(a: Self::Bits, b: Self::Bits, c: Self::Bits) -> Self::Bits;
+    /// The bits that are set in two or three of them.
+    fn majority(a: Self::Bits, b: Self::Bits, c: Self::Bits) -> Self::Bits;
+    /// Exchanges the higher half of every 2 `WIDTH` bits of `a` with the lower half of those of `b`.
+    fn exchange<const WIDTH: u32>(a: Self::Bits, b: Self::Bits) -> (Self::Bits, Self::Bits);
+}
+
+/// The lower half of every 2 `width` bits.
+const fn lower_halves(width: u32) -> u64 {
+    u64::MAX / ((1 << width) + 1)
 }
 
 /// Plain Rust, with a fused multiply-add or without.
@@ -118,6 +140,40 @@ impl<const FUSED: bool> Unit for Portable<FUSED> {
                 (square[i].0[k], square[k].0[i]) = (square[k].0[i], square[i].0[k]);
             }
         }
+    }
+
+    type Bits = u64;
+    const PARTS: usize = 16;
+
+    #[inline(always)]
+    fn bits(of: &[u64; 16], part: usize) -> u64 {
+        of[part]
+    }
+
+    #[inline(always)]
+    fn set_bits(of: &mut [u64; 16], part: usize, bits: u64) {
+        of[part] = bits;
+    }
+
+    #[inline(always)]
+    fn both(a: u64, b: u64) -> u64 {
+        a & b
+    }
+
+    #[inline(always)]
+    fn parity(a: u64, b: u64, c: u64) -> u64 {
+        a ^ b ^ c
+    }
+
+    #[inline(always)]
+    fn majority(a: u64, b: u64, c: u64) -> u64 {
+        a ^ ((a ^ b) & (a ^ c))
+    }
+
+    #[inline(always)]
+    fn exchange<const WIDTH: u32>(a: u64, b: u64) -> (u64, u64) {
+        let swap = (a >> WIDTH ^ b) & lower_halves(WIDTH);
+        (a ^ swap << WIDTH, b ^ swap)
     }
 }
 
@@ -231,11 +287,67 @@ impl Unit for Avx512 {
             }
         }
     }
+
+    type Bits = [x86_64::__m512i; 2];
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn bits(of: &[u64; 16], _: usize) -> Self::Bits {
+        let words = of.as_ptr().cast();
+        unsafe { [x86_64::_mm512_loadu_epi64(words), x86_64::_mm512_loadu_epi64(words.add(8))] }
+    }
+
+    #[inline(always)]
+    fn set_bits(of: &mut [u64; 16], _: usize, bits: Self::Bits) {
+        let words = of.as_mut_ptr().cast();
+        unsafe {
+            x86_64::_mm512_storeu_epi64(words, bits[0]);
+            x86_64::_mm512_storeu_epi64(words.add(8), bits[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn both(a: Self::Bits, b: Self::Bits) -> Self::Bits {
+        unsafe { [x86_64::_mm512_and_si512(a[0], b[0]), x86_64::_mm512_and_si512(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn parity(a: Self::Bits, b: Self::Bits, c: Self::Bits) -> Self::Bits {
+        use x86_64::_mm512_ternarylogic_epi64;
+        unsafe {
+            [_mm512_ternarylogic_epi64::<0x96>(a[0], b[0], c[0]), _mm512_ternarylogic_epi64::<0x96>(a[1], b[1], c[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn majority(a: Self::Bits, b: Self::Bits, c: Self::Bits) -> Self::Bits {
+        use x86_64::_mm512_ternarylogic_epi64;
+        unsafe {
+            [_mm512_ternarylogic_epi64::<0xE8>(a[0], b[0], c[0]), _mm512_ternarylogic_epi64::<0xE8>(a[1], b[1], c[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn exchange<const WIDTH: u32>(mut a: Self::Bits, mut b: Self::Bits) -> (Self::Bits, Self::Bits) {
+        use x86_64::{
+            _mm512_set1_epi64, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_ternarylogic_epi64, _mm512_xor_si512,
+        };
+        unsafe {
+            let mask = _mm512_set1_epi64(lower_halves(WIDTH).cast_signed());
+            for i in 0..2 {
+                let swap = _mm512_ternarylogic_epi64::<0x28>(_mm512_srli_epi64::<WIDTH>(a[i]), b[i], mask);
+                a[i] = _mm512_xor_si512(a[i], _mm512_slli_epi64::<WIDTH>(swap));
+                b[i] = _mm512_xor_si512(b[i], swap);
+            }
+            (a, b)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resample::SplitMix64;
     use crate::simd::{Kernel, Level, dispatch_at};
 
     /// Every operation on these numbers.
@@ -244,12 +356,7 @@ mod tests {
     impl Kernel for Operations<'_> {
         type Output = Vec<u64>;
 
-        fn run(self) -> Vec<u64> {
-            self.run_on::<Portable<false>>()
-        }
-
-        #[inline(always)]
-        fn run_on<U: Unit>(self) -> Vec<u64> {
+        fn run<U: Unit>(self) -> Vec<u64> {
             let [a, b, c] = [U::load(self.0[0]), U::load(self.0[1]), U::load(self.0[2])];
             let mut square = [Aligned([0.0; 16]); 16];
             for (i, row) in square.iter_mut().enumerate() {
@@ -286,6 +393,49 @@ mod tests {
             let at = |level| dispatch_at(level, Operations([a, b, &c], &table));
             for &level in Level::all() {
                 assert_eq!(at(level), at(Level::Scalar), "{level:?}");
+            }
+        }
+    }
+
+    /// Every operation on these bits.
+    struct OnBits<'a>([&'a [u64; 16]; 3]);
+
+    impl Kernel for OnBits<'_> {
+        type Output = [[u64; 16]; 9];
+
+        fn run<U: Unit>(self) -> Self::Output {
+            let mut found = [[0; 16]; 9];
+            for part in 0..U::PARTS {
+                let [a, b, c] = [U::bits(self.0[0], part), U::bits(self.0[1], part), U::bits(self.0[2], part)];
+                let ((d, e), (f, g), (h, i)) = (U::exchange::<4>(a, b), U::exchange::<2>(a, b), U::exchange::<1>(a, b));
+                let all = [U::both(a, b), U::parity(a, b, c), U::majority(a, b, c), d, e, f, g, h, i];
+                for (found, bits) in found.iter_mut().zip(all) {
+                    U::set_bits(found, part, bits);
+                }
+            }
+            found
+        }
+    }
+
+    #[test]
+    fn every_unit_does_what_it_says_with_bits() {
+        let random = SplitMix64::new(0, 0);
+        let [a, b, c]: [[u64; 16]; 3] = from_fn(|k| from_fn(|word| random.at((16 * k + word) as u64)));
+        let bit = |of: &[u64; 16], i: usize| of[i / 64] >> (i % 64) & 1;
+        for &level in Level::all() {
+            let [both, parity, majority, exchanged @ ..] = dispatch_at(level, OnBits([&a, &b, &c]));
+            for i in 0..1024 {
+                let ones = bit(&a, i) + bit(&b, i) + bit(&c, i);
+                let wanted = [bit(&a, i) & bit(&b, i), ones % 2, ones / 2];
+                assert_eq!([&both, &parity, &majority].map(|of| bit(of, i)), wanted, "{level:?}, bit {i}");
+                for (width, found) in [4, 2, 1].into_iter().zip(exchanged.chunks(2)) {
+                    let (from_a, from_b) = if i / width % 2 == 0 {
+                        (bit(&a, i), bit(&a, i + width))
+                    } else {
+                        (bit(&b, i - width), bit(&b, i))
+                    };
+                    assert_eq!([bit(&found[0], i), bit(&found[1], i)], [from_a, from_b], "{level:?}, {width}, bit {i}");
+                }
             }
         }
     }

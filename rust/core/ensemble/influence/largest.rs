@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::iter;
 
-use crate::simd::Kernel;
+use crate::simd::{Kernel, Unit};
 
 /// Values that are compared side by side.
 const TOGETHER: usize = 16;
@@ -87,7 +87,7 @@ impl Kernel for Offer<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<U: Unit>(self) {
         let Self { largest, first, values } = self;
         let (together, rest) = values.as_chunks::<TOGETHER>();
         for (first, values) in (first..).step_by(TOGETHER).zip(together) {
