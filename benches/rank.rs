@@ -1,10 +1,10 @@
-//! Correlations with their bootstrap intervals: 50,000 pairs, 1,000 resamples.
+//! Correlations with their bootstrap intervals and p-values: 50,000 pairs, 1,000 resamples or permutations.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unmemorize::parallel::{Threads, available};
-use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, spearman_columns};
+use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, permutation_p, spearman_columns};
 use unmemorize::resample::{Bootstrap, SplitMix64, Statistic};
 
 const N: usize = 50_000;
@@ -32,6 +32,9 @@ fn rank(c: &mut Criterion) {
     group.bench_function("pearson", |b| b.iter(|| bootstrap.of(&Pearson::new(&x, &y, threads).unwrap(), threads)));
     group.bench_function("spearman", |b| b.iter(|| bootstrap.of(&Spearman::new(&x, &y, threads).unwrap(), threads)));
     group.bench_function("kendall", |b| b.iter(|| bootstrap.of(&Kendall::new(&x, &y, threads).unwrap(), threads)));
+    for (name, ranks) in [("spearman's p, 1,000 permutations", true), ("pearson's p, 1,000 permutations", false)] {
+        group.bench_function(name, |b| b.iter(|| permutation_p(black_box(&x), &y, ranks, RESAMPLES, 0, threads)));
+    }
     let columns: Vec<f64> = x.iter().flat_map(|&x| (0..COLUMNS).map(move |k| (x / (k + 1) as f64).round())).collect();
     let few = Bootstrap { resamples: 10, ..bootstrap };
     group.throughput(Throughput::Elements((N * COLUMNS * 10) as u64));

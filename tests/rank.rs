@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use unmemorize::parallel::Threads;
-use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, spearman_columns};
-use unmemorize::resample::{Bootstrap, Interval, Mean, Quantile, Statistic, counts};
+use unmemorize::rank::{Kendall, Pearson, Spearman, average_ranks, permutation_p, spearman_columns};
+use unmemorize::resample::{Bootstrap, Interval, Mean, Quantile, SplitMix64, Statistic, counts};
 
 #[allow(clippy::float_cmp)] // all the same
 fn pearson(x: &[f64], y: &[f64]) -> f64 {
@@ -61,6 +61,21 @@ fn of<S: Statistic>(statistic: &S, counts: &[u32]) -> f64 {
     statistic.of(counts, &mut S::Scratch::default(), &Threads::one())
 }
 
+/// Of integers: no sum is rounded.
+#[allow(clippy::cast_possible_wrap)] // few
+fn permutation_twin(x: &[i64], y: &[i64], permutations: usize, seed: u64) -> f64 {
+    let sum = |x: &[i64]| x.iter().sum::<i64>();
+    let strength =
+        |y: &[i64]| (x.iter().zip(y).map(|(x, y)| x * y).sum::<i64>() * x.len() as i64 - sum(x) * sum(y)).abs();
+    let strong = |p: &usize| {
+        let (mut y, random) = (y.to_vec(), SplitMix64::new(seed, *p as u64));
+        (0..y.len()).rev().for_each(|i| y.swap(i, random.below(i as u64, i + 1)));
+        strength(&y)
+    };
+    let count = (0..permutations).filter(|p| strong(p) >= strength(y)).count();
+    (1 + count) as f64 / (1 + permutations) as f64
+}
+
 fn pairs() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let value = || prop_oneof![(-3_i8..4).prop_map(f64::from), -100.0..100.0];
     prop::collection::vec((value(), value()), 2..40).prop_map(|pairs| pairs.into_iter().unzip())
@@ -92,6 +107,30 @@ proptest! {
         let bits = |i: &Interval| [i.value, i.low, i.high].map(f64::to_bits);
         for (c, found) in found.iter().enumerate() {
             prop_assert_eq!(bits(found), bits(&bootstrap.of(&Spearman::new(&column(c), &y, one).unwrap(), one).unwrap()));
+        }
+    }
+
+    #[test]
+    #[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // doubled ranks and small integers; the same numbers
+    fn a_p_value_counts_the_permutations_as_strong(
+        pairs in prop::collection::vec((-3_i64..4, -100_i64..100), 2..40),
+        offset in -1_000_000_000_i64..1_000_000_000,
+        permutations in 1_usize..50,
+        seed: u64,
+        threads in 1_usize..9,
+    ) {
+        let (x, y): (Vec<i64>, Vec<i64>) = pairs.into_iter().unzip();
+        let float = |x: &[i64], offset: i64| x.iter().map(|&v| (v + offset) as f64).collect::<Vec<_>>();
+        let (a, b) = (float(&x, offset), float(&y, 0));
+        let constant = [&a, &b].iter().any(|v| v.iter().all(|w| *w == v[0]));
+        let threads = &Threads::new(threads).unwrap();
+        let of = |ranks| permutation_p(&a, &b, ranks, permutations, seed, threads).unwrap();
+        if constant {
+            prop_assert!(of(true).is_nan() && of(false).is_nan());
+        } else {
+            let doubled = |x: &[f64]| ranks(x).iter().map(|r| (2.0 * r) as i64).collect::<Vec<_>>();
+            prop_assert_eq!(of(true), permutation_twin(&doubled(&a), &doubled(&b), permutations, seed));
+            prop_assert_eq!(of(false), permutation_twin(&x, &y, permutations, seed));
         }
     }
 

@@ -1,5 +1,7 @@
 """Orders and bits: strata, rank correlations, packing."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import unmemorize as um
@@ -9,6 +11,7 @@ from unmemorize import partition
 from .work import Peer, Work, stateless
 
 STRATA = 3
+SHUFFLED = 10  # scipy gets one in so many permutations
 
 
 # strata
@@ -93,6 +96,49 @@ def numpy_spearman(x: np.ndarray) -> np.ndarray:
     )
 
 
+# permutations
+
+
+@dataclass(frozen=True)
+class Shuffles:
+    """Pairs that are hardly correlated, rounded, and how often y is shuffled."""
+
+    x: np.ndarray
+    y: np.ndarray
+    permutations: int
+
+
+def shuffles(random: np.random.Generator, n: int, permutations: int) -> Shuffles:
+    x, noise = random.standard_normal((2, n))
+    return Shuffles(np.round(x * 100), np.round((x + 200 * noise) * 10), permutations)
+
+
+def ours_shuffles(inputs: Shuffles) -> float:
+    return um.stats.permutation_p(inputs.x, inputs.y, permutations=inputs.permutations)
+
+
+def numpy_shuffles(inputs: Shuffles) -> float:
+    """The ranks once, then a product with each permutation of them."""
+    x, y = (ranks - ranks.mean() for ranks in map(stats.rankdata, (inputs.x, inputs.y)))
+    random, strength = np.random.default_rng(0), abs(x @ y) * (1 - 1e-12)
+    strong = sum(abs(x @ random.permutation(y)) >= strength for _ in range(inputs.permutations))
+    return (1 + strong) / (1 + inputs.permutations)
+
+
+def torch_shuffles(inputs: Shuffles) -> float:
+    x, y = (torch.from_numpy(stats.rankdata(v) - (len(v) + 1) / 2) for v in (inputs.x, inputs.y))
+    random, strength = torch.Generator().manual_seed(0), abs(x @ y) * (1 - 1e-12)
+    orders = (torch.randperm(len(y), generator=random) for _ in range(inputs.permutations))
+    return (1 + sum(abs(x @ y[order]) >= strength for order in orders)) / (1 + inputs.permutations)
+
+
+def scipy_shuffles(inputs: Shuffles) -> float:
+    """Pearson's of the ranks, one permutation at a time: the fastest that fits into the cache."""
+    method = stats.PermutationMethod(-(-inputs.permutations // SHUFFLED), batch=1, rng=0)
+    ranks = map(stats.rankdata, (inputs.x, inputs.y))
+    return stats.pearsonr(*ranks, method=method).pvalue
+
+
 # bits
 
 
@@ -173,6 +219,20 @@ WORKS = (
         },
         lambda n, k: 8 * n * (k + 1),
         tolerance=1e-9,
+    ),
+    Work(
+        "permutation p, 50,000 pairs with ties, 1,000 times",
+        shuffles,
+        {"n": 50_000, "permutations": 1000},
+        {"n": 1000, "permutations": 1000},
+        stateless(ours_shuffles),
+        {
+            "NumPy": Peer(stateless(numpy_shuffles)),
+            "torch": Peer(stateless(torch_shuffles)),
+            "scipy.stats.pearsonr of ranks": Peer(stateless(scipy_shuffles), share=1 / SHUFFLED),
+        },
+        lambda n, permutations: 16 * n,
+        tolerance=0.25,  # each draws permutations of its own
     ),
     Work(
         "bits, pack 4,000 x 50,000",

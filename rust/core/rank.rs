@@ -10,10 +10,12 @@ use crate::sort::Sorted;
 
 mod kendall;
 mod pearson;
+mod permutation;
 mod spearman;
 
 pub use kendall::Kendall;
 pub use pearson::Pearson;
+pub use permutation::permutation_p;
 pub use spearman::{Spearman, spearman_columns};
 
 /// Ranks from 1; equal scores share the mean of their ranks. 16 bytes a score beside the result.

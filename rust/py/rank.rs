@@ -71,6 +71,19 @@ fn spearman_columns(
 }
 
 #[pyfunction]
+fn permutation_p(
+    py: Python<'_>,
+    x: Scores<'_>,
+    y: Scores<'_>,
+    ranks: bool,
+    permutations: usize,
+    seed: u64,
+    n_threads: usize,
+) -> Result<f64, Failure> {
+    on_scores!(py, n_threads, [x, y], |threads| rank::permutation_p(x, y, ranks, permutations, seed, threads))
+}
+
+#[pyfunction]
 fn mean(py: Python<'_>, values: Scores<'_>, resampling: Resampling) -> Result<(f64, f64, f64), Failure> {
     let (bootstrap, n_threads) = resampling.split();
     on_scores!(py, n_threads, [values], |threads| bootstrap.of(&Mean::new(values, threads)?, threads)).map(triple)
@@ -91,6 +104,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(spearman, m)?)?;
     m.add_function(wrap_pyfunction!(spearman_columns, m)?)?;
     m.add_function(wrap_pyfunction!(kendall, m)?)?;
+    m.add_function(wrap_pyfunction!(permutation_p, m)?)?;
     m.add_function(wrap_pyfunction!(mean, m)?)?;
     m.add_function(wrap_pyfunction!(quantile, m)?)
 }

@@ -1,5 +1,6 @@
 """The NumPy twin of each kernel: the formula, as plainly as it can be written."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,8 @@ def strata(score, k):
     return result
 
 
-def random_numbers(n, seed):
-    """SplitMix64 (Steele, Lea & Flood 2014) from its first stream: a hash of the position."""
+def random_numbers(n, seed, stream=0):
+    """SplitMix64 (Steele, Lea & Flood 2014): a hash of the position, another for each stream."""
 
     def mix(z):
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -23,7 +24,7 @@ def random_numbers(n, seed):
         return z ^ (z >> np.uint64(31))
 
     golden = np.array([0x9E3779B97F4A7C15], np.uint64)
-    start = mix(mix(np.array([seed], np.uint64) + golden))
+    start = mix(mix(np.array([seed], np.uint64) + golden) ^ np.uint64(stream) * golden)
     return mix(start + np.arange(1, n + 1, dtype=np.uint64) * golden)
 
 
@@ -53,6 +54,25 @@ def kendall(x, y):
     a, b = (np.sign(np.subtract.outer(v, v)) for v in (x, y))
     free = np.sqrt((a**2).sum() * (b**2).sum())
     return (a * b).sum() / free if free else np.nan
+
+
+def permutation_p(x, y, *, ranks, permutations, seed):
+    """In exact fractions; permutation p is Fisher & Yates' of y, from its end, with the numbers of stream p."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan
+    a, b = ([Fraction(value) for value in (average_ranks(v) if ranks else v)] for v in (x, y))
+
+    def strength(b):
+        return abs(sum(p * q for p, q in zip(a, b, strict=True)) * len(a) - sum(a) * sum(b))
+
+    def shuffled(stream):
+        numbers, order = random_numbers(len(b), seed, stream).tolist(), list(b)
+        for i in range(len(b) - 1, 0, -1):
+            j = numbers[i] * (i + 1) >> 64
+            order[i], order[j] = order[j], order[i]
+        return order
+
+    return (1 + sum(strength(shuffled(p)) >= strength(b) for p in range(permutations))) / (1 + permutations)
 
 
 def bootstrap(statistic, counts, *columns, level):

@@ -51,6 +51,11 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "stats.spearman_columns(x, x[:, 0], resamples=1_000_000, n_threads=N)",
         "x[:9].tobytes()",
     ),
+    "permutations": (
+        "x = np.arange(1_000_000.0)",
+        "stats.permutation_p(x, x, permutations=10_000, n_threads=N)",
+        "x.sum()",
+    ),
     "resample": (
         "x = np.arange(1000.0)",
         "stats.bootstrap_interval(x, resamples=10_000_000, n_threads=N)",

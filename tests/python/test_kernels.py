@@ -56,6 +56,8 @@ KERNELS = {  # name: (the function of n_threads and arrays, which arrays it take
     "spearman": (lambda t, *x: stats.spearman(*x, resamples=20, n_threads=t), "score other"),
     "kendall": (lambda t, *x: stats.kendall(*x, resamples=20, n_threads=t), "score other"),
     "spearman_columns": (lambda t, *x: stats.spearman_columns(*x, resamples=5, n_threads=t), "columns score"),
+    "permutation_p": (lambda t, *x: stats.permutation_p(*x, permutations=99, n_threads=t), "score other"),
+    "pearson's p": (lambda t, *x: stats.permutation_p(*x, ranks=False, permutations=99, n_threads=t), "score other"),
     "mean": (lambda t, x: stats.bootstrap_interval(x, resamples=20, n_threads=t), "score"),
     "quantile": (lambda t, x: stats.bootstrap_interval(x, 0.9, resamples=20, n_threads=t), "score"),
     "lira": (lambda t, *x: audit.lira(*x, n_threads=t), "phi member target"),

@@ -61,6 +61,40 @@ def test_a_p_value_is_the_share_of_permutations_as_strong(ranks, name):
     assert found != stats.permutation_p(x, y, ranks=ranks, permutations=10_000, seed=1)
 
 
+@pytest.mark.parametrize("ranks", [True, False])
+@given(data=pairs, permutations=st.integers(1, 20), seed=st.integers(0, 2**64 - 1), n_threads=st.integers(1, 8))
+def test_a_p_value_is_that_of_its_twin(ranks, data, permutations, seed, n_threads):
+    x, y = np.array(data).T
+    options = {"ranks": ranks, "permutations": permutations, "seed": seed}
+    found = stats.permutation_p(x, y, n_threads=n_threads, **options)
+    assert repr(found) == repr(float(reference.permutation_p(x, y, **options)))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "strong"),
+    [
+        ([1, 2], [1, 2], 1.0),  # both orders are as strong, one of them the other way
+        ([0, 0, 1, 1], [0, 0, 1, 1], 1 / 3),
+        ([0, 0, 0, 7], [5, 5, 5, 5.5], 1 / 4),
+        ([-1e308, 1e308, 0, 0], [5e-324, -5e-324, 0, 0], 1 / 6),
+        ([1e9, 1e9 + 1, 1e9 + 2, 1e9], [0.1, 0.2, 0.3, 0.1], 1 / 12),
+        ([0.1, 0.2, 0.3], [-3, -2, -1], 1 / 3),
+    ],
+)
+@pytest.mark.parametrize("ranks", [True, False])
+def test_what_ties_make_equal_is_as_strong(x, y, strong, ranks):
+    assert stats.permutation_p(x, y, ranks=ranks, permutations=20_000) == pytest.approx(strong, abs=0.015)
+
+
+def test_ranks_have_p_values_of_infinite_numbers_and_pairs_without_nan():
+    x, y = np.random.default_rng(0).normal(size=(2, 40)).round(1)
+    for ranks in (True, False):
+        found = stats.permutation_p([*x, np.nan, 1.0], [*y, 0.0, np.nan], ranks=ranks, nan="omit")
+        assert found == stats.permutation_p(x, y, ranks=ranks)
+    x[0] = 1e300
+    assert stats.permutation_p([np.inf, *x[1:]], y) == stats.permutation_p(x, y)
+
+
 def test_p_values_hold_their_level():
     rng = np.random.default_rng(0)
     found = np.array([stats.permutation_p(*rng.integers(0, 5, (2, 30)), permutations=99, seed=s) for s in range(400)])
@@ -211,6 +245,11 @@ def test_an_estimate_reads_well_and_survives_json():
         (lambda: stats.spearman_columns([1.0], [1.0]), r"x: expected shape \(n, k\), got \(1,\)"),
         (lambda: stats.permutation_p([1.0, 2.0], [1.0]), "y: expected 2 values to match x, got 1"),
         (lambda: stats.permutation_p([1, 2], [1, 2], permutations=0), "permutations: expected at least 1, got 0"),
+        (lambda: stats.permutation_p([], []), "x, y: a correlation needs 2 to 4294967295 pairs, got 0"),
+        (lambda: stats.permutation_p([1.0], [1.0]), "x, y: a correlation needs 2 to 4294967295 pairs, got 1"),
+        (lambda: stats.permutation_p([1, 2], [1, np.nan]), "y: 1 of 2 values are NaN, the first at position 1"),
+        (lambda: stats.permutation_p([1, 2], [1, 2], nan="drop"), "nan: expected 'raise' or 'omit', got 'drop'"),
+        (lambda: stats.permutation_p([1, np.inf], [1, 2], ranks=False), "x: the value at position 1 is infinite"),
         (lambda: stats.t_interval([]), "values: expected at least 1, got 0"),
         (lambda: stats.t_interval([1.0, np.nan]), "values: 1 of 2 are NaN"),
         (

@@ -1,6 +1,5 @@
 """Correlations with ties, and whether there is any."""
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -115,41 +114,47 @@ def spearman_columns(
     return [Estimate(*one, len(target)) for one in found]
 
 
-def permutation_p(x: ArrayLike, y: ArrayLike, *, ranks: bool = True, permutations: int = 1000, seed: int = 0) -> float:
+def permutation_p(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    ranks: bool = True,
+    permutations: int = 1000,
+    seed: int = 0,
+    nan: Literal["raise", "omit"] = "raise",
+    n_threads: int | None = None,
+) -> float:
     """How often pairs put together at random correlate as strongly: the p-value of no association, two-sided.
 
     ``(1 + #{|r| of shuffled pairs >= |r|}) / (1 + permutations)``, which is never 0 and holds its level exactly
-    (Phipson & Smyth 2010).
+    (Phipson & Smyth 2010). Sums are exact integers, so what ties make equal counts as equal: ranks are integers when
+    doubled, and other values are rounded to 53 bits below the largest, 47 with 2^32 pairs.
 
     Args:
-        x: (n,) real numbers without NaN, NumPy or torch.
+        x: (n,) real numbers, NumPy or torch.
         y: (n,) likewise.
         ranks: of Spearman's correlation; False: of Pearson's.
         permutations: how many, at least 1.
-        seed: of the permutations.
+        seed: of the permutations; the same seed gives the same p for any number of threads.
+        nan: what to do about NaN: "raise", or "omit" the pairs that hold one.
+        n_threads: None: all that the process may use.
 
     Returns:
-        The p-value; NaN where x or y is constant. O(n) memory, O(n) time a permutation.
+        The p-value; NaN where x or y is constant. O(n) memory a thread, O(n) time a permutation.
 
     Raises:
-        ValueError: different lengths, fewer than 2 pairs, NaN, infinite values with ``ranks=False``.
+        ValueError: different lengths, fewer than 2 pairs, NaN, an argument out of range, infinite values with
+            ``ranks=False``.
+        TypeError: not real numbers.
 
     Example:
         >>> permutation_p(range(20), range(20), permutations=99)
         0.01
     """
-    ranks = _arrays.flag(ranks, "ranks")
-    observed = (spearman if ranks else pearson)(x, y, resamples=0).value
-    if math.isnan(observed):
-        return math.nan
-    a, b = (average_ranks(v) if ranks else _arrays.vector_f64(v, "x") for v in (x, y))
-    a, b = (v / np.abs(v).max() for v in (a, b))
-    a, b = a - a.mean(), b - b.mean()
-    strength = abs(float(a @ b)) * (1 - 1e-12)  # a sum in another order is as strong
-    random = np.random.Generator(np.random.PCG64(_arrays.seed(seed)))
+    a, b = _pairs(x, y, nan)
     count = _arrays.count(permutations, "permutations", 1, MOST_RESAMPLES)
-    as_strong = sum(abs(float(a @ random.permutation(b))) >= strength for _ in range(count))
-    return (1 + as_strong) / (1 + count)
+    options = count, _arrays.seed(seed), _arrays.threads(n_threads, len(a) * count)
+    return _core.permutation_p(a, b, _arrays.flag(ranks, "ranks"), *options)
 
 
 def average_ranks(x: ArrayLike, *, n_threads: int | None = None) -> Vector:
@@ -182,8 +187,13 @@ def _correlation(
     seed: int,
     n_threads: int | None,
 ) -> Estimate:
+    a, b = _pairs(x, y, nan)
+    return Estimate(*kernel(a, b, bootstrap_options(level, resamples, seed, n_threads)), len(a))
+
+
+def _pairs(x: ArrayLike, y: ArrayLike, nan: str) -> tuple[_arrays.Scores, _arrays.Scores]:
     a, b = _arrays.scores(x, "x"), _arrays.scores(y, "y")
     if _arrays.choice(nan, "nan", ("raise", "omit")) == "omit" and len(a) == len(b):
         known = ~(np.isnan(a) | np.isnan(b))
         a, b = a[known], b[known]
-    return Estimate(*kernel(a, b, bootstrap_options(level, resamples, seed, n_threads)), len(a))
+    return a, b

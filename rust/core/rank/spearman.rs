@@ -74,7 +74,7 @@ fn gather<X: Copy>(x: &[X], n: usize, columns: Range<usize>) -> Vec<Vec<X>> {
 /// The rank of each example when example i is there `count(i)` times: the doubled distance from the mean rank. Returns
 /// the sum of their squares.
 #[allow(clippy::cast_possible_wrap)] // n is below 2^32
-fn centre(sorted: &Sorted, count: impl Fn(u32) -> u32, ranks: &mut Vec<i64>, threads: &Threads) -> i128 {
+pub(super) fn centre(sorted: &Sorted, count: impl Fn(u32) -> u32, ranks: &mut Vec<i64>, threads: &Threads) -> i128 {
     ranks.resize(sorted.ids.len(), 0);
     let n = ranks.len() as i64;
     let (mut before, mut squares) = (0, 0);
