@@ -156,7 +156,7 @@ proptest! {
             let probs = &probs[t * models.n * classes..][..models.n * classes];
             gathered.add(member, Logits::F64(probs), &Threads::new(2).unwrap()).unwrap();
         }
-        let found = gathered.mean();
+        let found = gathered.mean(&Threads::new(2).unwrap()).unwrap();
         for i in 0..models.n {
             for c in 0..classes {
                 let out: Vec<f64> = (0..models.count)
@@ -215,7 +215,7 @@ fn bad_input_is_named() {
     let mut gathered = OutOfSample::new(2, 2).unwrap();
     let message = gathered.add(&[false; 2], Logits::F32(&[0.5, 0.5, 1.5, -0.5]), &one).unwrap_err().to_string();
     assert_eq!(message, "probs: expected probabilities in [0, 1], got 1.5 for example 1");
-    assert!(gathered.mean().iter().all(|x| x.is_nan()));
+    assert!(gathered.mean(&Threads::one()).unwrap().iter().all(|x| x.is_nan()));
 }
 
 #[test]

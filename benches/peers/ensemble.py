@@ -1,15 +1,18 @@
 """Memorization and influence from the bits of an ensemble."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import unmemorize as um
+from scipy import stats
 from unmemorize.ensemble import estimators
 
 from .work import Peer, Work, stateless
 
+SPLITS = 20  # halvings
 SLICE = 20  # the published formula gets one in so many test examples: on all of them it needs 8 GB
 
 
@@ -20,7 +23,7 @@ class Ensemble:
     member: np.ndarray
     correct: np.ndarray
     packed: tuple[um.BitMatrix, um.BitMatrix]
-    k: int
+    k: int = 0
 
 
 def ensemble(random: np.random.Generator, models: int, n: int, m: int = 0, k: int = 0) -> Ensemble:
@@ -40,9 +43,15 @@ def from_counts(both: np.ndarray, n_in: np.ndarray, right: np.ndarray, models: i
     n_out, right_out = models - n_in, right - both
     with np.errstate(invalid="ignore", divide="ignore"):
         score = both / n_in - right_out / n_out
-        q_in, q_out = (both + 0.5) / (n_in + 1), (right_out + 0.5) / (n_out + 1)
-        error = np.sqrt(q_in * (1 - q_in) / n_in + q_out * (1 - q_out) / n_out)
+        error = jeffreys(both, n_in, right, models)
     return {"score": score, "std_error": np.where(np.isnan(score), np.nan, error)}
+
+
+def jeffreys(both: Any, n_in: Any, right: Any, models: int) -> Any:
+    """The standard error alone, of arrays or tensors."""
+    n_out = models - n_in
+    q_in, q_out = (both + 0.5) / (n_in + 1), (right - both + 0.5) / (n_out + 1)
+    return (q_in * (1 - q_in) / n_in + q_out * (1 - q_out) / n_out) ** 0.5
 
 
 def ours_memorization(member: Any, correct: Any) -> dict[str, np.ndarray]:
@@ -81,6 +90,98 @@ def numpy_c_score(inputs: Ensemble) -> np.ndarray:
     outside = ~inputs.member
     with np.errstate(invalid="ignore"):
         return (outside & inputs.correct).sum(0) / outside.sum(0)
+
+
+# split-half reliability
+
+
+def halves(inputs: Ensemble) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Which models are in the first half, and which are not; SPLITS times."""
+    random = np.random.default_rng(0)
+    for _ in range(SPLITS):
+        first = random.permutation(len(inputs.member)) < len(inputs.member) // 2
+        yield first, ~first
+
+
+def numpy_reliability(inputs: Ensemble) -> float:
+    """Scores of each half, from the rows that are its own; Spearman's correlation of them, stepped up."""
+    found = []
+    for pair in halves(inputs):
+        own = (Ensemble(inputs.member[half], inputs.correct[half], inputs.packed) for half in pair)
+        scores = [numpy_memorization(rows)["score"] for rows in own]
+        known = ~np.isnan(scores).any(0)
+        found.append(np.corrcoef(*(stats.rankdata(score[known]) for score in scores))[0, 1])
+    r = np.array(found)
+    return (2 * r / (1 + r)).mean()
+
+
+def torch_ranks(x: torch.Tensor) -> torch.Tensor:
+    """Average ranks."""
+    _, place, count = torch.unique(x, return_inverse=True, return_counts=True)
+    return (count.cumsum(0) - (count - 1) / 2).double()[place]
+
+
+def torch_reliability(inputs: Ensemble) -> float:
+    """Counts of all halves by three products in f32, which are exact."""
+    member, correct = (torch.from_numpy(x).float() for x in (inputs.member, inputs.correct))
+    first = torch.tensor(np.stack([first for first, _ in halves(inputs)])).float()
+    counts = [(first @ x, x.sum(0)) for x in (member * correct, member, correct)]
+    found = []
+    for split in range(SPLITS):
+        scores = []
+        for sums in ([half[split] for half, _ in counts], [whole - half[split] for half, whole in counts]):
+            both, n_in, right = (x.double() for x in sums)
+            scores.append(both / n_in - (right - both) / (len(member) // 2 - n_in))
+        known = torch.stack(scores).isfinite().all(0)
+        r = torch.corrcoef(torch.stack([torch_ranks(score[known]) for score in scores]))[0, 1]
+        found.append(2 * r / (1 + r))
+    return float(sum(found) / SPLITS)
+
+
+# memorization by how sure the models are
+
+
+def confidences(random: np.random.Generator, models: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """bool (T, n), and f16 (T, n)."""
+    return random.random((models, n)) < 0.7, random.beta(4, 1, (models, n)).astype(np.float16)
+
+
+def ours_soft(inputs: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    found = um.soft_memorization(*inputs)
+    return {"score": found.score, "std_error": found.std_error}
+
+
+def from_moments(sums: Any, squares: Any, counts: Any) -> dict[str, np.ndarray]:
+    """Of both sides: the difference of means and its standard error."""
+    mean = [total / n for total, n in zip(sums, counts, strict=True)]
+    variance = [(s / n - m * m) / (n - 1) for s, n, m in zip(squares, counts, mean, strict=True)]
+    return {"score": mean[0] - mean[1], "std_error": (variance[0] + variance[1]) ** 0.5}
+
+
+def numpy_soft(inputs: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    """Model by model, so that what is added stays in the cache."""
+    member, confidence = inputs
+    inside, whole = np.zeros((2, 2, member.shape[1]))
+    for seen, model in zip(member, confidence, strict=True):
+        p = model.astype(np.float64)
+        for k, power in enumerate((p, p * p)):
+            whole[k] += power
+            inside[k] += power * seen
+    n_in = member.sum(0)
+    return from_moments(*zip(inside, whole - inside, strict=True), (n_in, len(member) - n_in))
+
+
+def torch_soft(inputs: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    member, confidence = map(torch.from_numpy, inputs)
+    inside, whole = torch.zeros((2, 2, member.shape[1]), dtype=torch.float64)
+    for seen, model in zip(member, confidence, strict=True):
+        p = model.double()
+        for k, power in enumerate((p, p * p)):
+            whole[k] += power
+            inside[k] += power * seen
+    n_in = member.sum(0)
+    found = from_moments(*zip(inside, whole - inside, strict=True), (n_in, len(member) - n_in))
+    return {name: value.numpy() for name, value in found.items()}
 
 
 # what the others say
@@ -141,6 +242,19 @@ def torch_influence_int8(inputs: Ensemble) -> torch.Tensor:
 def torch_influence_f32(inputs: Ensemble) -> torch.Tensor:
     member, test = (torch.from_numpy(x).float() for x in (inputs.member, inputs.correct))
     return shares(test.T @ member, member.sum(0), test.sum(0), len(member))
+
+
+def numpy_errors(inputs: Ensemble) -> np.ndarray:
+    """The counts by one product in f32, which are exact; then the formula in f64."""
+    member, test = inputs.member.astype(np.float32), inputs.correct.astype(np.float32)
+    both, n_in, right = (x.astype(np.float64) for x in (test.T @ member, member.sum(0), test.sum(0)))
+    return jeffreys(both, n_in, right[:, None], len(member))
+
+
+def torch_errors(inputs: Ensemble) -> np.ndarray:
+    member, test = (torch.from_numpy(x).float() for x in (inputs.member, inputs.correct))
+    both, n_in, right = (x.double() for x in (test.T @ member, member.sum(0), test.sum(0)))
+    return jeffreys(both, n_in, right[:, None], len(member)).numpy()
 
 
 def published_influence(member: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -221,6 +335,27 @@ WORKS = (
         tolerance=1e-12,
     ),
     Work(
+        "reliability, 400 x 50,000, 20 halvings",
+        ensemble,
+        {"models": 400, "n": 50_000},
+        {"models": 64, "n": 1000},
+        stateless(lambda inputs: um.ensemble.reliability(*inputs.packed, splits=SPLITS).value),
+        {"NumPy": Peer(stateless(numpy_reliability)), "torch": Peer(stateless(torch_reliability))},
+        bits,
+        lambda models, n: 3 * words(models, n) * (1 + SPLITS / 2),
+        tolerance=0.03,  # each halves in its own way
+    ),
+    Work(
+        "soft memorization, 100 x 50,000, f16",
+        confidences,
+        {"models": 100, "n": 50_000},
+        {"models": 64, "n": 100},
+        stateless(ours_soft),
+        {"NumPy": Peer(stateless(numpy_soft)), "torch": Peer(stateless(torch_soft))},
+        lambda models, n: 3 * models * n + 32 * n,
+        tolerance=1e-9,
+    ),
+    Work(
         "out of sample, 10 x 50,000 x 10, f16",
         planes,
         {"models": 10, "n": 50_000, "classes": 10},
@@ -244,6 +379,17 @@ WORKS = (
         lambda models, n, m: 8 * bits(models, n, m) + 4 * n * m,
         words,
         tolerance=1e-5,
+    ),
+    Work(
+        "errors of influence, T = 400, 10,000 x 1,000",
+        ensemble,
+        {"models": 400, "n": 10_000, "m": 1000},
+        {"models": 64, "n": 100, "m": 40},
+        stateless(lambda inputs: um.ensemble.influence_std_error(inputs.member, inputs.correct)),
+        {"NumPy, f32 BLAS": Peer(stateless(numpy_errors)), "torch, f32": Peer(stateless(torch_errors))},
+        lambda models, n, m: 8 * bits(models, n, m) + 8 * n * m,
+        words,
+        tolerance=1e-9,
     ),
     Work(
         "influence, T = 400, 50,000 x 10,000, top 100",

@@ -152,6 +152,11 @@ def numpy_unpack(values: np.ndarray, packed: np.ndarray) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=values.shape[1], bitorder="little").view(bool)
 
 
+def numpy_transpose(packed: np.ndarray, columns: int) -> np.ndarray:
+    bits = np.unpackbits(packed, axis=1, count=columns, bitorder="little")
+    return np.packbits(bits.T, axis=1, bitorder="little")
+
+
 def words(packed: np.ndarray) -> np.ndarray:
     """The widest words that rows of bytes are whole numbers of."""
     width = next(width for width in (8, 4, 2, 1) if packed.shape[1] % width == 0)
@@ -252,6 +257,15 @@ WORKS = (
         {"np.bitwise_count": Peer(stateless(lambda i: np.bitwise_count(words(i[2])).sum(1, dtype=np.int64)))},
         lambda models, n: models * (n / 8 + 8),
         lambda models, n: models * -(-n // 64),
+    ),
+    Work(
+        "bits, transpose 4,000 x 50,000",
+        bools,
+        {"models": 4000, "n": 50_000},
+        {"models": 20, "n": 100},
+        stateless(lambda i: i[1].transpose().packed),
+        {"NumPy": Peer(stateless(lambda i: numpy_transpose(i[2], i[0].shape[1])))},
+        lambda models, n: models * n / 4,
     ),
     Work(
         "bits, unpack 4,000 x 50,000",

@@ -65,6 +65,10 @@ class BitMatrix:
         """The matrix as bool (T, n)."""
         return self.core.unpack(_arrays.threads(n_threads))
 
+    def transpose(self, *, n_threads: int | None = None) -> Self:
+        """The matrix with one row an example and one column a model, (n, T)."""
+        return type(self)(self.core.transpose(_arrays.threads(n_threads)))
+
     def counts(self, *, n_threads: int | None = None) -> NDArray[np.int64]:
         """How many are True in each row: int64 (T,)."""
         return self.core.counts(_arrays.threads(n_threads))

@@ -38,6 +38,10 @@ impl PyBitMatrix {
         Ok(values.into_pyarray(py).reshape([self.0.rows(), self.0.columns()])?)
     }
 
+    fn transpose(&self, py: Python<'_>, n_threads: usize) -> Result<Self, Failure> {
+        Ok(Self(interruptible(py, n_threads, |threads| self.0.transpose(threads))?))
+    }
+
     /// Ones in each row.
     fn counts<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Bound<'py, PyArray1<i64>>, Failure> {
         let counts = interruptible(py, n_threads, |threads| Ok(self.0.counts(threads)))?;

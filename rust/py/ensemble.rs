@@ -140,8 +140,10 @@ impl PyOutOfSample {
         })
     }
 
-    fn mean<'py>(&self, py: Python<'py>) -> Result<Array2<'py, f64>, Failure> {
-        let mean = py.detach(|| self.gathered.lock().unwrap_or_else(PoisonError::into_inner).mean());
+    fn mean<'py>(&self, py: Python<'py>, n_threads: usize) -> Result<Array2<'py, f64>, Failure> {
+        let mean = interruptible(py, n_threads, |threads| {
+            self.gathered.lock().unwrap_or_else(PoisonError::into_inner).mean(threads)
+        })?;
         Ok(mean.into_pyarray(py).reshape([self.shape.0, self.shape.1])?)
     }
 }

@@ -22,6 +22,7 @@ def test_pack_is_numpy_packbits(values, n_threads):
     assert packed.shape == values.shape
     np.testing.assert_array_equal(packed.unpack(n_threads=n_threads), values)
     np.testing.assert_array_equal(packed.counts(n_threads=n_threads), values.sum(1))
+    assert packed.transpose(n_threads=n_threads) == BitMatrix.pack(values.T)
     np.testing.assert_array_equal(packed.packed(), np.packbits(values, axis=1, bitorder="little"))
     assert BitMatrix.from_packed(packed.packed(), values.shape[1]) == packed
 
@@ -44,6 +45,7 @@ def test_edges(tmp_path, shape, fill):
     packed = BitMatrix.pack(values)
     assert packed.shape == packed.unpack().shape == shape
     assert packed.counts().tolist() == values.sum(1).tolist()
+    np.testing.assert_array_equal(packed.transpose().unpack(), values.T)
     packed.save(tmp_path / "bits")
     assert BitMatrix.load(tmp_path / "bits") == packed
 
@@ -63,6 +65,7 @@ def test_the_same_bits_for_any_number_of_threads():
         assert packed == wanted
         np.testing.assert_array_equal(packed.unpack(n_threads=n_threads), values)
         np.testing.assert_array_equal(packed.counts(n_threads=n_threads), values.sum(1))
+    assert packed.transpose(n_threads=n_threads) == BitMatrix.pack(values.T)
 
 
 def test_save_and_load(tmp_path):

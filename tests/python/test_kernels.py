@@ -36,6 +36,7 @@ KERNELS = {  # name: (the function of n_threads and arrays, which arrays it take
     "events": (events, "ids logits labels"),
     "pack": (lambda t, x: um.BitMatrix.pack(x, n_threads=t).packed(), "member"),
     "unpack": (lambda t, x: um.BitMatrix.pack(x).unpack(n_threads=t), "member"),
+    "transpose": (lambda t, x: um.BitMatrix.pack(x).transpose(n_threads=t).packed(), "member"),
     "counts": (lambda t, x: um.BitMatrix.pack(x).counts(n_threads=t), "member"),
     "memorization": (lambda t, *x: um.memorization(*x, n_threads=t), "member correct"),
     "c_score": (lambda t, *x: ensemble.c_score(*x, n_threads=t), "member correct"),

@@ -132,7 +132,7 @@ def soft_memorization(
     n_in = rows.sum(axis=0, dtype=np.int64)
     n_out = models - n_in
     mean, variance = [], []
-    for side, n in ((inside.mean(), n_in), (outside.mean(), n_out)):
+    for side, n in ((inside.mean(threads), n_in), (outside.mean(threads), n_out)):
         mean.append(side[:, 0])
         spread = np.maximum(side[:, 1] - side[:, 0] ** 2, 0)
         variance.append(np.divide(spread, n - 1, out=np.full(len(n), np.nan), where=n > 1))
@@ -257,7 +257,7 @@ def out_of_sample(
         models += 1
     if gathered is None or models != len(rows):
         raise ValueError(f"probs: expected {len(rows)} models (at least 1) to match member, got {models}")
-    return gathered.mean()
+    return gathered.mean(threads)
 
 
 def _one_by_one(models: Iterable[ArrayLike], name: str, expected: str) -> Iterator[ArrayLike]:

@@ -2,9 +2,11 @@
 
 use half::{bf16, f16};
 
+use crate::bits::zeroed;
 use crate::error::Error;
 use crate::logits::{Logit, Logits};
 use crate::parallel::Threads;
+use crate::simd::{Kernel, Unit, dispatch};
 
 /// Examples that one piece of parallel work covers.
 const CHUNK: usize = 1024;
@@ -25,11 +27,8 @@ impl OutOfSample {
     /// # Errors
     /// If the sums have more elements than memory can hold.
     pub fn new(n: usize, classes: usize) -> Result<Self, Error> {
-        let too_large = || Error::TooLarge { name: "probs", shape: (n, classes) };
-        let len = n.checked_mul(classes).ok_or_else(too_large)?;
-        let mut sums = Vec::new();
-        sums.try_reserve_exact(len).map_err(|_| too_large())?;
-        sums.resize(len, 0.0);
+        let sums = n.checked_mul(classes).and_then(zeroed);
+        let sums = sums.ok_or(Error::TooLarge { name: "probs", shape: (n, classes) })?;
         Ok(Self { sums, models: vec![0; n], classes })
     }
 
@@ -51,20 +50,15 @@ impl OutOfSample {
     fn add_as<T: Logit>(&mut self, member: &[bool], probs: &[T], threads: &Threads) -> Result<(), Error> {
         let classes = self.classes;
         let chunk = CHUNK * classes;
-        let bad = threads.map_chunks(probs.len(), chunk, |range| {
-            let start = range.start;
-            probs[range].iter().position(|p| !(0.0..=1.0).contains(&p.widen())).map(|k| start + k)
-        });
-        if let Some(place) = bad.into_iter().flatten().next() {
+        let valid = threads.map_chunks(probs.len(), chunk, |range| dispatch(Valid(&probs[range])));
+        if valid.contains(&false)
+            && let Some(place) = probs.iter().position(|p| !is_probability(*p))
+        {
             return Err(Error::Probability { value: probs[place].widen(), id: place / classes });
         }
         threads.to_the_end().for_each_chunk(&mut self.sums, chunk, |start, sums| {
-            let rows = sums.chunks_exact_mut(classes).zip(probs[start..].chunks_exact(classes));
-            for ((sums, probs), _) in rows.zip(&member[start / classes..]).filter(|(_, seen)| !**seen) {
-                for (sum, p) in sums.iter_mut().zip(probs) {
-                    *sum += p.widen();
-                }
-            }
+            let member = &member[start / classes..];
+            dispatch(Add { sums, probs: &probs[start..], member, classes });
         });
         for (models, seen) in self.models.iter_mut().zip(member) {
             *models += u32::from(!*seen);
@@ -73,15 +67,61 @@ impl OutOfSample {
     }
 
     /// The means, row-major (n, C); NaN where every model was trained on the example.
-    pub fn mean(&self) -> Vec<f64> {
-        let mut mean = self.sums.clone();
-        if self.classes > 0 {
-            for (row, &models) in mean.chunks_exact_mut(self.classes).zip(&self.models) {
-                for sum in row {
-                    *sum /= f64::from(models); // 0 / 0 is NaN
+    ///
+    /// # Errors
+    /// If memory cannot hold them.
+    pub fn mean(&self, threads: &Threads) -> Result<Vec<f64>, Error> {
+        let shape = (self.models.len(), self.classes);
+        let mut mean = zeroed(self.sums.len()).ok_or(Error::TooLarge { name: "probs", shape })?;
+        threads.for_each_chunk(&mut mean, CHUNK * self.classes, |start, mean| {
+            let rows = mean.chunks_exact_mut(self.classes).zip(self.sums[start..].chunks_exact(self.classes));
+            for ((mean, sums), &models) in rows.zip(&self.models[start / self.classes..]) {
+                for (mean, sum) in mean.iter_mut().zip(sums) {
+                    *mean = sum / f64::from(models); // 0 / 0 is NaN
                 }
             }
+        });
+        Ok(mean)
+    }
+}
+
+/// Whether a value is in \[0, 1\].
+#[inline(always)]
+fn is_probability<T: Logit>(p: T) -> bool {
+    let p = p.exact();
+    (p >= T::Float::from(0.0)) & (p <= T::Float::from(1.0))
+}
+
+/// Whether all values are.
+struct Valid<'a, T>(&'a [T]);
+
+impl<T: Logit> Kernel for Valid<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<U: Unit>(self) -> bool {
+        self.0.iter().fold(true, |all, &p| all & is_probability(p))
+    }
+}
+
+/// Adds the rows of examples that the model has not seen.
+struct Add<'a, T> {
+    sums: &'a mut [f64],
+    probs: &'a [T],
+    member: &'a [bool],
+    classes: usize,
+}
+
+impl<T: Logit> Kernel for Add<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self) {
+        let rows = self.sums.chunks_exact_mut(self.classes).zip(self.probs.chunks_exact(self.classes));
+        for ((sums, probs), _) in rows.zip(self.member).filter(|(_, seen)| !**seen) {
+            for (sum, p) in sums.iter_mut().zip(probs) {
+                *sum += p.widen();
+            }
         }
-        mean
     }
 }
