@@ -4,8 +4,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::f16;
 use std::hint::black_box;
 use unmemorize::bits::BitMatrix;
-use unmemorize::ensemble::influence::{By, influence, influence_topk};
+use unmemorize::ensemble::influence::{By, influence, influence_std_error, influence_topk};
 use unmemorize::ensemble::out_of_sample::OutOfSample;
+use unmemorize::ensemble::soft::SoftMemorization;
 use unmemorize::ensemble::{c_score, memorization, reliability};
 use unmemorize::logits::Logits;
 use unmemorize::parallel::{Threads, available};
@@ -52,11 +53,14 @@ fn ensemble(c: &mut Criterion) {
     group.bench_function("out of sample, one model, f16", |b| {
         b.iter(|| gathered.add(black_box(&seen), Logits::F16(&probs), &threads));
     });
-    let moments = vec![0.5; 2 * N]; // p and its square
-    let mut inside = OutOfSample::new(N, 2).expect("memory");
+    let mut sure = SoftMemorization::new(N).expect("memory");
     group.throughput(Throughput::Elements(N as u64));
-    group.bench_function("soft memorization, one side of one model", |b| {
-        b.iter(|| inside.add(black_box(&seen), Logits::F64(&moments), &threads));
+    group.bench_function("soft memorization, one model, f16", |b| {
+        b.iter(|| sure.add(black_box(&seen), Logits::F16(&probs[..N]), 1, &threads));
+    });
+    group.throughput(Throughput::Elements((TRAIN * TEST) as u64));
+    group.bench_function("errors of influence", |b| {
+        b.iter(|| influence_std_error(black_box(&few), &test, None, &threads));
     });
     group.finish();
 }

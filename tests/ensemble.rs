@@ -7,6 +7,7 @@ use unmemorize::Error;
 use unmemorize::bits::BitMatrix;
 use unmemorize::ensemble::influence::{By, influence as influence_into, influence_std_error, influence_topk};
 use unmemorize::ensemble::out_of_sample::OutOfSample;
+use unmemorize::ensemble::soft::SoftMemorization;
 use unmemorize::ensemble::{c_score, memorization, reliability};
 use unmemorize::logits::Logits;
 use unmemorize::parallel::Threads;
@@ -143,6 +144,30 @@ proptest! {
                     None => prop_assert!(id == -1 && value.is_nan()),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn soft_memorization_is_the_difference_of_two_means(models in ensembles(), threads in 1_usize..9) {
+        let threads = &Threads::new(threads).unwrap();
+        let p: Vec<f64> = (0..models.count * models.n).map(|i| (i * 37 % 101) as f64 / 100.0).collect();
+        let mut gathered = SoftMemorization::new(models.n).unwrap();
+        for (member, p) in models.member.chunks(3 * models.n).zip(p.chunks(3 * models.n)) {
+            gathered.add(member, Logits::F64(p), u32::try_from(p.len() / models.n).unwrap(), threads).unwrap();
+        }
+        let found = gathered.finish();
+        for i in 0..models.n {
+            let side = |inside: bool| {
+                let of = (0..models.count).filter(|t| models.member[t * models.n + i] == inside);
+                let p: Vec<f64> = of.map(|t| p[t * models.n + i]).collect();
+                let n = p.len() as f64;
+                let mean = p.iter().sum::<f64>() / n;
+                (mean, p.iter().map(|p| (p - mean) * (p - mean)).sum::<f64>() / (n - 1.0) / n)
+            };
+            let ((mean_in, error_in), (mean_out, error_out)) = (side(true), side(false));
+            prop_assert!(same(found.score[i], mean_in - mean_out));
+            prop_assert!(same(found.std_error[i].powi(2), error_in + error_out));
+            prop_assert_eq!(usize::try_from(found.n_in[i] + found.n_out[i]).unwrap(), models.count);
         }
     }
 

@@ -119,6 +119,15 @@ def logits(x: object, name: str = "logits", axes: str = "(b, C)") -> NDArray[Any
     return _exact(array, _LOGITS[dtype])
 
 
+def probabilities(x: object, name: str, axes: str = "(n,)") -> NDArray[Any]:
+    """Real numbers of shape ``axes``: as `logits` where they are floating point, all others as float64."""
+    array, dtype = to_numpy(x, name)
+    _check_shape(array, name, axes)
+    if dtype == "bfloat16":
+        return _exact(array, _UINT16)
+    return _exact(array, _LOGITS[dtype]) if dtype in _LOGITS else vector_f64(array, name, axes)
+
+
 def bytes_bool(x: object, name: str, axes: str = "(T, n)") -> NDArray[np.uint8]:
     """The bytes of a boolean matrix of shape ``axes``: any but 0 is True."""
     array, dtype = to_numpy(x, name)

@@ -15,6 +15,7 @@ use crate::simd::{self, Kernel, Unit};
 
 pub mod influence;
 pub mod out_of_sample;
+pub mod soft;
 pub mod tally;
 
 /// More random halvings than this are taken for a slip.

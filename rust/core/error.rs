@@ -79,6 +79,8 @@ pub enum Error {
     Splits { most: usize, got: usize },
     #[error("probs: expected probabilities in [0, 1], got {value} for example {id}")]
     Probability { value: f64, id: usize },
+    #[error("confidence: expected probabilities in [0, 1], got {value} for example {id} in model {model}")]
+    Confidence { value: f64, id: usize, model: usize },
 
     #[error("{name}: NaN, infinite or above 1e150 in size for model {model}, example {id}")]
     Phi { name: &'static str, model: usize, id: usize },

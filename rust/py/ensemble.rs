@@ -8,6 +8,7 @@ use unmemorize::Error;
 use unmemorize::ensemble;
 use unmemorize::ensemble::influence::By;
 use unmemorize::ensemble::out_of_sample::OutOfSample;
+use unmemorize::ensemble::soft::SoftMemorization;
 
 use crate::bits::PyBitMatrix;
 use crate::error::Failure;
@@ -27,8 +28,12 @@ fn memorization<'py>(
     legacy: bool,
     n_threads: usize,
 ) -> Result<Scores<'py>, Failure> {
-    let m = interruptible(py, n_threads, |threads| ensemble::memorization(&member.0, &correct.0, legacy, threads))?;
-    Ok((m.score.into_pyarray(py), m.std_error.into_pyarray(py), m.n_in.into_pyarray(py), m.n_out.into_pyarray(py)))
+    let found = interruptible(py, n_threads, |threads| ensemble::memorization(&member.0, &correct.0, legacy, threads))?;
+    Ok(scores(py, found))
+}
+
+fn scores(py: Python<'_>, m: ensemble::Memorization) -> Scores<'_> {
+    (m.score.into_pyarray(py), m.std_error.into_pyarray(py), m.n_in.into_pyarray(py), m.n_out.into_pyarray(py))
 }
 
 #[pyfunction]
@@ -148,6 +153,37 @@ impl PyOutOfSample {
     }
 }
 
+/// Memorization by how sure the models are, gathered from some models at a time.
+#[pyclass(frozen, name = "SoftMemorization", module = "unmemorize._core")]
+struct PySoftMemorization(Mutex<SoftMemorization>);
+
+#[pymethods]
+impl PySoftMemorization {
+    #[new]
+    fn new(n: usize) -> Result<Self, Failure> {
+        Ok(Self(Mutex::new(SoftMemorization::new(n)?)))
+    }
+
+    /// `member`, `p`: (models, n).
+    fn add(
+        &self,
+        py: Python<'_>,
+        member: PyReadonlyArray2<'_, bool>,
+        p: LogitsArray<'_>,
+        n_threads: usize,
+    ) -> Result<(), Failure> {
+        let models = u32::try_from(p.shape().0).unwrap_or(u32::MAX); // as many do not fit the examples
+        let (member, p) = (member.as_slice()?, p.view()?);
+        interruptible(py, n_threads, |threads| {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).add(member, p, models, threads)
+        })
+    }
+
+    fn finish<'py>(&self, py: Python<'py>) -> Scores<'py> {
+        scores(py, py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).finish()))
+    }
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(memorization, m)?)?;
     m.add_function(wrap_pyfunction!(c_score, m)?)?;
@@ -155,5 +191,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(influence, m)?)?;
     m.add_function(wrap_pyfunction!(influence_topk, m)?)?;
     m.add_function(wrap_pyfunction!(influence_std_error, m)?)?;
-    m.add_class::<PyOutOfSample>()
+    m.add_class::<PyOutOfSample>()?;
+    m.add_class::<PySoftMemorization>()
 }

@@ -139,12 +139,18 @@ def test_out_of_sample_is_the_mean_over_the_others(bits, n_threads, dtype):
 
 
 @settings(max_examples=40, deadline=None)
-@given(bits=ensembles(), n_threads=st.integers(1, 8), dtype=st.sampled_from([np.float16, np.float32, np.float64]))
-def test_soft_memorization_is_its_formula(bits, n_threads, dtype):
+@given(
+    bits=ensembles(),
+    n_threads=st.integers(1, 8),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64]),
+    whole=st.booleans(),
+)
+def test_soft_memorization_is_its_formula(bits, n_threads, dtype, whole):
     member = bits[0]
     p = np.random.default_rng(0).random(member.shape).astype(dtype)
     wanted = reference.soft_memorization(member, p)
-    found = soft_memorization(BitMatrix.pack(member), (torch.tensor(row) for row in p), n_threads=n_threads)
+    confidence = p if whole else (torch.tensor(row) for row in p)
+    found = soft_memorization(BitMatrix.pack(member), confidence, n_threads=n_threads)
     np.testing.assert_allclose([found.score, found.std_error], wanted, atol=1e-12)
     np.testing.assert_array_equal([found.n_in, found.n_out], [member.sum(0), (~member).sum(0)])
 
@@ -294,10 +300,11 @@ def test_results_that_no_memory_holds_are_errors():
         (
             lambda: soft_memorization(FOUR, PROBS[:, :2, 0]),
             ValueError,
-            "confidence: expected 4 models of 3 examples to match member, got 2 examples in model 0",
+            "confidence: expected 4 models of 3 examples to match member, got 4 of 2",
         ),
+        (lambda: soft_memorization(FOUR[:3], PROBS[:, :, 0]), ValueError, "expected 3 models of 3 .* got 4 of 3"),
         (lambda: soft_memorization(FOUR, PROBS[:, :, 0] * 3), ValueError, "got 1.5 for example 0 in model 0"),
-        (lambda: soft_memorization(FOUR, PROBS[:, :, 0] * np.nan), ValueError, "got nan for example 0 in model 0"),
+        (lambda: soft_memorization(FOUR, PROBS[:, :, 0] * np.nan), ValueError, "got NaN for example 0 in model 0"),
         (lambda: out_of_sample(FOUR, PROBS.astype(int)), TypeError, "probs: expected float16"),
     ],
 )

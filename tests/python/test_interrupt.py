@@ -30,6 +30,11 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "estimators.out_of_sample(m, itertools.repeat(p, 2000), n_threads=N)",
         "m[0].sum()",
     ),
+    "soft memorization": (
+        "m, p = np.zeros((20_000, 50_000), bool), np.full(50_000, 0.5, np.float16)",
+        "um.soft_memorization(m, itertools.repeat(p, 20_000), n_threads=N)",
+        "m[0].sum()",
+    ),
     "ensemble": (
         "x = np.random.default_rng(0).random((400, 5000)) < 0.5",
         "ensemble.reliability(x, x, splits=100_000, n_threads=N)",

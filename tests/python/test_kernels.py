@@ -148,8 +148,6 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name):
 @ALL
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_is_right_is_handed_over_as_it_is(name, dtype, monkeypatch):
-    if name == "soft_memorization" and dtype is np.float32:
-        pytest.skip("squares of float32 are taken in float64, a model at a time")
     exact, doors = _arrays._exact, []
 
     def watched(x, wanted):

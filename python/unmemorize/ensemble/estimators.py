@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from unmemorize import _arrays, _core
 from unmemorize.bits import BitMatrix
 from unmemorize.stats import Estimate
+
+TOGETHER = 64  # models whose confidence is added in one call, which Ctrl-C has to wait for
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def soft_memorization(
     Args:
         member: bool (T, n) or BitMatrix: whether model t was trained on example i. T at least 1.
         confidence: p[y], the softmax of the true label, (T, n), or an iterable that yields (n,) for each model in
-            order; one is held at a time. Any real dtype, in [0, 1].
+            order. A few models are taken at a time; any real dtype, in [0, 1].
         n_threads: Threads to use; None means all that the process may use.
 
     Returns:
@@ -111,32 +114,18 @@ def soft_memorization(
     """
     threads = _arrays.threads(n_threads)
     rows = member.unpack(n_threads=threads) if isinstance(member, BitMatrix) else _arrays.matrix_bool(member, "member")
-    inside, outside = (_core.OutOfSample(rows.shape[1], 2) for _ in range(2))
-    models = 0
-    for model in _one_by_one(confidence, "confidence", "(T, n), or an iterable of (n,) for each model"):
-        p = _arrays.vector_f64(model, "confidence")
-        if models == len(rows) or len(p) != rows.shape[1]:
+    gathered, models = _core.SoftMemorization(rows.shape[1]), 0
+    for p in _in_blocks(confidence):
+        if models + len(p) > len(rows) or p.shape[1] != rows.shape[1]:
             raise ValueError(
                 f"confidence: expected {len(rows)} models of {rows.shape[1]} examples to match member, "
-                f"got {len(p)} examples in model {models}"
+                f"got {models + len(p)} of {p.shape[1]}"
             )
-        if len(bad := np.flatnonzero(~((p >= 0) & (p <= 1)))):
-            first = f"got {p[bad[0]]} for example {bad[0]} in model {models}"
-            raise ValueError(f"confidence: expected probabilities in [0, 1], {first}")
-        moments = np.stack([p, p**2], axis=1)
-        inside.add(~rows[models], moments, threads)
-        outside.add(rows[models], moments, threads)
-        models += 1
+        gathered.add(rows[models : models + len(p)], p, threads)
+        models += len(p)
     if models != len(rows):
         raise ValueError(f"confidence: expected {len(rows)} models to match member, got {models}")
-    n_in = rows.sum(axis=0, dtype=np.int64)
-    n_out = models - n_in
-    mean, variance = [], []
-    for side, n in ((inside.mean(threads), n_in), (outside.mean(threads), n_out)):
-        mean.append(side[:, 0])
-        spread = np.maximum(side[:, 1] - side[:, 0] ** 2, 0)
-        variance.append(np.divide(spread, n - 1, out=np.full(len(n), np.nan), where=n > 1))
-    return Memorization(mean[0] - mean[1], np.sqrt(variance[0] + variance[1]), n_in, n_out)
+    return Memorization(*gathered.finish())
 
 
 def c_score(
@@ -258,6 +247,16 @@ def out_of_sample(
     if gathered is None or models != len(rows):
         raise ValueError(f"probs: expected {len(rows)} models (at least 1) to match member, got {models}")
     return gathered.mean(threads)
+
+
+def _in_blocks(confidence: Iterable[ArrayLike]) -> Iterator[NDArray[Any]]:
+    """(k, n) of some models at a time."""
+    if (isinstance(confidence, np.ndarray) or _arrays.is_tensor(confidence)) and confidence.ndim == 2:
+        for first in range(0, len(confidence), TOGETHER):
+            yield _arrays.probabilities(confidence[first : first + TOGETHER], "confidence", "(T, n)")
+    else:
+        for model in _one_by_one(confidence, "confidence", "(T, n), or an iterable of (n,) for each model"):
+            yield _arrays.probabilities(model, "confidence")[None]
 
 
 def _one_by_one(models: Iterable[ArrayLike], name: str, expected: str) -> Iterator[ArrayLike]:

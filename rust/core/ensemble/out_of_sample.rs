@@ -50,10 +50,7 @@ impl OutOfSample {
     fn add_as<T: Logit>(&mut self, member: &[bool], probs: &[T], threads: &Threads) -> Result<(), Error> {
         let classes = self.classes;
         let chunk = CHUNK * classes;
-        let valid = threads.map_chunks(probs.len(), chunk, |range| dispatch(Valid(&probs[range])));
-        if valid.contains(&false)
-            && let Some(place) = probs.iter().position(|p| !is_probability(*p))
-        {
+        if let Some(place) = first_bad(probs, chunk, threads) {
             return Err(Error::Probability { value: probs[place].widen(), id: place / classes });
         }
         threads.to_the_end().for_each_chunk(&mut self.sums, chunk, |start, sums| {
@@ -83,6 +80,12 @@ impl OutOfSample {
         });
         Ok(mean)
     }
+}
+
+/// Where the first value is that is not in \[0, 1\].
+pub(super) fn first_bad<T: Logit>(probs: &[T], chunk: usize, threads: &Threads) -> Option<usize> {
+    let valid = threads.map_chunks(probs.len(), chunk, |range| dispatch(Valid(&probs[range])));
+    if valid.contains(&false) { probs.iter().position(|&p| !is_probability(p)) } else { None }
 }
 
 /// Whether a value is in \[0, 1\].
