@@ -5,7 +5,7 @@
 use std::array::from_fn;
 use std::iter;
 
-use crate::bits::{BITS, BitMatrix};
+use crate::bits::{BITS, BitMatrix, zeroed};
 use crate::ensemble::tally::{COLUMNS, NONE, ROWS, Tally, WORDS, count};
 use crate::error::Error;
 use crate::parallel::Threads;
@@ -22,7 +22,9 @@ pub mod tally;
 const MAX_SPLITS: usize = 100_000;
 
 /// Words of a row that one piece of parallel work covers: rows are read by the kilobyte.
-const WIDE: usize = 16 * WORDS;
+const WIDE: usize = 8 * WORDS;
+/// Examples of a piece.
+const PIECE: usize = WIDE * BITS;
 
 /// Memorization of each example, its standard error, and from how many models.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -53,19 +55,47 @@ pub fn memorization(
     legacy: bool,
     threads: &Threads,
 ) -> Result<Memorization, Error> {
-    let total = member.rows() as u64;
-    let parts = counts(member, correct, &all(member), threads, |counts| Memorization {
-        score: counts.iter().map(|c| c.score(total, legacy)).collect(),
-        std_error: counts.iter().map(|c| c.std_error(total)).collect(),
-        n_in: counts.iter().map(|c| c.models.cast_signed()).collect(),
-        n_out: counts.iter().map(|c| (total - c.models).cast_signed()).collect(),
-    })?;
-    Ok(Memorization {
-        score: parts.iter().flat_map(|part| &part.score).copied().collect(),
-        std_error: parts.iter().flat_map(|part| &part.std_error).copied().collect(),
-        n_in: parts.iter().flat_map(|part| &part.n_in).copied().collect(),
-        n_out: parts.iter().flat_map(|part| &part.n_out).copied().collect(),
-    })
+    member.same_shape("member", correct, "correct")?;
+    let (total, n) = member.shape();
+    let too_large = || Error::TooLarge { name: "member", shape: (total, n) };
+    let (mut score, mut std_error) = zeroed(n).zip(zeroed(n)).ok_or_else(too_large)?;
+    let (mut n_in, mut n_out) = zeroed(n).zip(zeroed(n)).ok_or_else(too_large)?;
+    let floats = score.chunks_mut(PIECE).zip(std_error.chunks_mut(PIECE));
+    let pieces = floats.zip(n_in.chunks_mut(PIECE).zip(n_out.chunks_mut(PIECE))).enumerate().collect();
+    threads.each(pieces, |(piece, ((score, std_error), (n_in, n_out)))| {
+        let counts = Counts::of(member, correct, &all(member), piece);
+        simd::dispatch(Memorized { counts: &counts, total: total as u64, legacy, score, std_error, n_in, n_out });
+    });
+    Ok(Memorization { score, std_error, n_in, n_out })
+}
+
+/// Writes [`Memorization`] of some examples.
+struct Memorized<'a> {
+    counts: &'a Counts,
+    total: u64,
+    legacy: bool,
+    score: &'a mut [f64],
+    std_error: &'a mut [f64],
+    n_in: &'a mut [i64],
+    n_out: &'a mut [i64],
+}
+
+impl Kernel for Memorized<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<U: Unit>(self) {
+        let Self { counts, total, legacy, score, std_error, n_in, n_out } = self;
+        for (shares, score) in counts.iter().zip(score) {
+            *score = shares.score(total, legacy);
+        }
+        for (shares, std_error) in counts.iter().zip(std_error) {
+            *std_error = shares.std_error(total);
+        }
+        for (shares, (n_in, n_out)) in counts.iter().zip(n_in.iter_mut().zip(n_out)) {
+            (*n_in, *n_out) = (shares.models.cast_signed(), (total - shares.models).cast_signed());
+        }
+    }
 }
 
 /// The C-score of each training example (Jiang et al. 2021): the share of models that get it right among those that
@@ -74,9 +104,16 @@ pub fn memorization(
 /// # Errors
 /// If the shapes differ.
 pub fn c_score(member: &BitMatrix, correct: &BitMatrix, threads: &Threads) -> Result<Vec<f64>, Error> {
-    let total = member.rows() as u64;
-    let share = |c: &Shares| (c.right - c.right_in) as f64 / (total - c.models) as f64;
-    Ok(counts(member, correct, &all(member), threads, |counts| counts.iter().map(share).collect::<Vec<_>>())?.concat())
+    member.same_shape("member", correct, "correct")?;
+    let (total, n) = member.shape();
+    let mut scores = zeroed(n).ok_or(Error::TooLarge { name: "member", shape: (total, n) })?;
+    threads.for_each_chunk(&mut scores, PIECE, |start, scores| {
+        let counts = Counts::of(member, correct, &all(member), start / PIECE);
+        for (score, c) in scores.iter_mut().zip(counts.iter()) {
+            *score = (c.right - c.right_in) as f64 / (total as u64 - c.models) as f64;
+        }
+    });
+    Ok(scores)
 }
 
 /// All models.
@@ -107,10 +144,13 @@ pub fn reliability(
     if !(1..=MAX_SPLITS).contains(&splits) {
         return Err(Error::Splits { most: MAX_SPLITS, got: splits });
     }
-    let all = counts(member, correct, &all(member), threads, <[_]>::to_vec)?.concat();
+    let pieces = member.columns().div_ceil(PIECE);
+    let shares = |models: &[usize], threads: &Threads| {
+        threads.map(pieces, |piece| Counts::of(member, correct, models, piece).iter().collect::<Vec<_>>()).concat()
+    };
+    let all = shares(&all(member), threads);
     let halvings = threads.map(splits, |split| {
-        let half =
-            counts(member, correct, &half_of(models, seed, split as u64), &Threads::one(), <[_]>::to_vec)?.concat();
+        let half = shares(&half_of(models, seed, split as u64), &Threads::one());
         agreement(&all, &half, models as u64)
     });
     let halvings = halvings.into_iter().collect::<Result<Vec<_>, Error>>()?;
@@ -182,23 +222,32 @@ impl Shares {
     }
 }
 
-/// `f` of the counts of each example over some models, in pieces of [`WIDE`] words.
-fn counts<R: Send>(
-    member: &BitMatrix,
-    correct: &BitMatrix,
-    models: &[usize],
-    threads: &Threads,
-    f: impl Fn(&[Shares]) -> R + Sync + Send,
-) -> Result<Vec<R>, Error> {
-    member.same_shape("member", correct, "correct")?;
-    Ok(threads.map_chunks(member.stride(), WIDE, |words| {
-        let [member_rows, correct_rows] = [member, correct]
+/// Counts of the examples of a piece over some models.
+struct Counts {
+    models: Vec<u32>,
+    right: Vec<u32>,
+    right_in: Vec<u32>,
+}
+
+impl Counts {
+    /// Of the examples from `piece` [`PIECE`] on.
+    fn of(member: &BitMatrix, correct: &BitMatrix, models: &[usize], piece: usize) -> Self {
+        let words = piece * WIDE..member.stride().min((piece + 1) * WIDE);
+        let [member, correct] = [member, correct]
             .map(|matrix| models.iter().map(|&model| &matrix.row(model)[words.clone()]).collect::<Vec<_>>());
-        let rows = [&member_rows[..], &correct_rows];
-        let mut counts = simd::dispatch(Counting { rows, words: words.len() });
-        counts.truncate(member.columns() - words.start * BITS);
-        f(&counts)
-    }))
+        simd::dispatch(Counting { rows: [&member, &correct], words: words.len() })
+    }
+
+    /// In the order of the examples, and 0 for what fills the last block.
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = Shares> {
+        let counts = self.models.iter().zip(&self.right).zip(&self.right_in);
+        counts.map(|((&models, &right), &right_in)| Shares {
+            models: models.into(),
+            right: right.into(),
+            right_in: right_in.into(),
+        })
+    }
 }
 
 /// Counts rows of so many words of `member` and of `correct`, column by column.
@@ -208,10 +257,10 @@ struct Counting<'a> {
 }
 
 impl Kernel for Counting<'_> {
-    type Output = Vec<Shares>;
+    type Output = Counts;
 
     #[inline(always)]
-    fn run<U: Unit>(self) -> Vec<Shares> {
+    fn run<U: Unit>(self) -> Counts {
         let Self { rows: [member, correct], words } = self;
         let mut tallies = vec![[(); 3].map(|()| Tally::new(member.len())); words.div_ceil(WORDS)];
         let mut ends = [[[0; WORDS]; ROWS]; 2]; // what is less than a block, 0 behind it
@@ -234,16 +283,18 @@ impl Kernel for Counting<'_> {
                 right_in.add::<U, _>(iter::once(|row, part| U::both(a(row, part), b(row, part))));
             }
         }
-        let mut shares = Vec::with_capacity(tallies.len() * COLUMNS);
-        let mut found = [NONE; 3];
-        for tallies in &mut tallies {
-            for (tally, found) in tallies.iter_mut().zip(&mut found) {
-                tally.finish::<U>(found);
+        let mut counts = [(); 3].map(|()| vec![0; tallies.len() * COLUMNS]);
+        let mut found = NONE;
+        for (block, tallies) in tallies.iter_mut().enumerate() {
+            for (tally, counts) in tallies.iter_mut().zip(&mut counts) {
+                tally.finish::<U>(&mut found);
+                for (byte, counts) in counts[block * COLUMNS..][..COLUMNS].as_chunks_mut::<8>().0.iter_mut().enumerate()
+                {
+                    *counts = from_fn(|bit| count(&found, bit, byte));
+                }
             }
-            let of = |bit: usize, byte: usize| found.each_ref().map(|counts| count(counts, bit, byte).into());
-            let columns = (0..COLUMNS).map(|i| of(i % 8, i / 8));
-            shares.extend(columns.map(|[models, right, right_in]| Shares { models, right, right_in }));
         }
-        shares
+        let [models, right, right_in] = counts;
+        Counts { models, right, right_in }
     }
 }
