@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::parallel::Threads;
 use crate::rank::Spearman;
 use crate::resample::{SplitMix64, Statistic};
-use crate::simd::{self, Kernel, Unit};
+use crate::simd::{self, CACHE_LINE, Kernel, Unit};
 
 pub mod influence;
 pub mod out_of_sample;
@@ -22,7 +22,7 @@ pub mod tally;
 const MAX_SPLITS: usize = 100_000;
 
 /// Words of a row that one piece of parallel work covers: rows are read by the kilobyte.
-const WIDE: usize = 8 * WORDS;
+const WIDE: usize = 4 * WORDS;
 /// Examples of a piece.
 const PIECE: usize = WIDE * BITS;
 
@@ -264,7 +264,11 @@ impl Kernel for Counting<'_> {
         let Self { rows: [member, correct], words } = self;
         let mut tallies = vec![[(); 3].map(|()| Tally::new(member.len())); words.div_ceil(WORDS)];
         let mut ends = [[[0; WORDS]; ROWS]; 2]; // what is less than a block, 0 behind it
+        let mut next = self.rows.map(|rows| rows.chunks(ROWS).skip(1));
         for (member, correct) in member.chunks(ROWS).zip(correct.chunks(ROWS)) {
+            for row in next.iter_mut().filter_map(Iterator::next).flatten() {
+                row.iter().step_by(CACHE_LINE / 8).for_each(simd::prefetch);
+            }
             let rows = [member, correct];
             for (row, end) in rows.iter().zip(&mut ends).flat_map(|(rows, ends)| rows.iter().zip(ends)) {
                 let rest = row.as_chunks::<WORDS>().1;
