@@ -267,7 +267,7 @@ impl Kernel for Counting<'_> {
         let mut next = self.rows.map(|rows| rows.chunks(ROWS).skip(1));
         for (member, correct) in member.chunks(ROWS).zip(correct.chunks(ROWS)) {
             for row in next.iter_mut().filter_map(Iterator::next).flatten() {
-                row.iter().step_by(CACHE_LINE / 8).for_each(simd::prefetch);
+                row.iter().step_by(CACHE_LINE / 8).for_each(simd::prefetch_later);
             }
             let rows = [member, correct];
             for (row, end) in rows.iter().zip(&mut ends).flat_map(|(rows, ends)| rows.iter().zip(ends)) {

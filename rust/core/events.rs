@@ -240,7 +240,7 @@ impl LearningEvents {
             if index(label) >= classes {
                 return Err(Error::Label { label, classes, id });
             }
-            simd::prefetch(&self.examples[index(id)]); // it is recorded soon
+            simd::prefetch_later(&self.examples[index(id)]); // it is recorded soon
             if self.latest > last && self.examples[index(id)].last.epoch() > last {
                 return Err(match epoch {
                     Some(epoch) => Error::EpochBack { id, last: self.examples[index(id)].last.epoch(), epoch },
@@ -267,10 +267,10 @@ impl LearningEvents {
                     count += usize::from(place < examples.len());
                 }
                 let own = &own[..count];
-                own.iter().take(AHEAD).for_each(|&(_, place)| simd::prefetch(&examples[place]));
+                own.iter().take(AHEAD).for_each(|&(_, place)| simd::prefetch_later(&examples[place]));
                 for (turn, &(row, place)) in own.iter().enumerate() {
                     if let Some(&(_, later)) = own.get(turn + AHEAD) {
-                        simd::prefetch(&examples[later]);
+                        simd::prefetch_later(&examples[later]);
                     }
                     let (outcome, example) = (row_of(outcomes, row), &mut examples[place]);
                     let now = epoch.unwrap_or_else(|| example.next_epoch());

@@ -47,14 +47,26 @@ impl<T> DerefMut for Aligned<T> {
     }
 }
 
-/// Asks for the cache lines of a value that will be used soon.
+/// Asks for the cache lines of a value that will be used soon, into the first cache.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
+    ask::<3, T>(value);
+}
+
+/// Asks for them into the second cache only: more can be on their way there, and the first has room for what is in use.
+#[inline(always)]
+pub fn prefetch_later<T>(value: &T) {
+    ask::<2, T>(value);
+}
+
+/// Asks for the cache lines of a value with a hint of `_mm_prefetch`.
+#[inline(always)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
+fn ask<const HINT: i32, T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     for offset in (0..size_of::<T>()).step_by(CACHE_LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint, which may name any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast::<i8>().wrapping_add(offset)) };
+        unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(std::ptr::from_ref(value).cast::<i8>().wrapping_add(offset)) };
     }
 }
 

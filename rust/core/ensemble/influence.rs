@@ -257,7 +257,7 @@ pub fn influence(
         let first = first_test + start / n;
         scan(&planes, first..first + rows.len() / n, |test, examples, values| {
             let out = &mut rows[(test - first) * n..][examples];
-            out.iter().step_by(CACHE_LINE / size_of::<f32>()).for_each(simd::prefetch); // they come while it is counted
+            out.iter().step_by(CACHE_LINE / size_of::<f32>()).for_each(simd::prefetch_later); // they come while it is counted
             values.write(out);
         });
     });
