@@ -31,8 +31,8 @@ CALLS = {  # name: (what is ready before, the call, what must be the same after 
         "m[0].sum()",
     ),
     "soft memorization": (
-        "m, p = np.zeros((20_000, 50_000), bool), np.full(50_000, 0.5, np.float16)",
-        "um.soft_memorization(m, itertools.repeat(p, 20_000), n_threads=N)",
+        "m, p = np.zeros((4000, 50_000), bool), np.zeros((4000, 50_000), np.float32)",
+        "um.soft_memorization(m, p, n_threads=N)",
         "m[0].sum()",
     ),
     "ensemble": (
