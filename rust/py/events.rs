@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use half::f16;
 use half::slice::HalfBitsSliceExt;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use unmemorize::events::{Batch, LearningEvents, NAMES};
@@ -13,14 +14,24 @@ use unmemorize::logits::Logits;
 
 use crate::error::Failure;
 use crate::interrupt::interruptible;
+use crate::scores::array;
 
 /// Logits or probabilities of one of the types that come without a conversion; u16 holds the bits of bfloat16.
-#[derive(FromPyObject)]
 pub enum LogitsArray<'py> {
     F32(PyReadonlyArray2<'py, f32>),
     F64(PyReadonlyArray2<'py, f64>),
     F16(PyReadonlyArray2<'py, f16>),
     Bf16(PyReadonlyArray2<'py, u16>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for LogitsArray<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let wide = array(object).map(Self::F32).or_else(|| array(object).map(Self::F64));
+        let found = wide.or_else(|| array(object).map(Self::F16)).or_else(|| array(object).map(Self::Bf16));
+        found.ok_or_else(|| PyTypeError::new_err("expected an array (n, k) of float32, float64, float16 or uint16"))
+    }
 }
 
 impl LogitsArray<'_> {

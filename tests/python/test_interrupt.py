@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import unmemorize as um
+from unmemorize import partition
 
 SLOW = {**os.environ, "UNMEMORIZE_SIMD": "scalar"}  # so that no call is over before the signal comes
 
@@ -156,3 +159,17 @@ stats.bootstrap_interval([1.0, 2.0], resamples=10_000_000, n_threads=1)
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False, env=SLOW
     )
     assert done.stderr.splitlines()[-1] == "TimeoutError: too late"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_an_array_is_taken_without_a_call_of_python_in_which_ctrl_c_would_be_lost(dtype):
+    tracker, logits, ids = um.LearningEvents(4), np.eye(4, dtype=dtype), np.arange(4)
+    names = []
+    sys.setprofile(lambda frame, event, _: names.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        tracker.update(ids, logits, ids)
+        partition.argsort(logits[0])
+    finally:
+        sys.setprofile(None)
+    assert "update" in names
+    assert not {"__str__", "__repr__"} & set(names)  # of a type, for an error that nobody sees
