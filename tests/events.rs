@@ -262,12 +262,12 @@ fn taking_all_but_some_is_forgetting_them() {
     events
         .update(&Batch { ids: &ids, logits: Logits::F64(&z), classes: 2, labels: &[0, 0, 1] }, Some(0), &Threads::one())
         .unwrap();
-    let whole = events.clone();
-    assert_eq!(whole.take(&[7, 4]).unwrap().seen(), [1, 1]);
-    assert_eq!(bits(&whole.take(&(0..12).collect::<Vec<_>>()).unwrap()), bits(&whole));
+    let (whole, two) = (events.clone(), Threads::new(2).unwrap());
+    assert_eq!(whole.take(&[7, 4], &two).unwrap().seen(), [1, 1]);
+    assert_eq!(bits(&whole.take(&(0..12).collect::<Vec<_>>(), &two).unwrap()), bits(&whole));
     assert!(events.forget(&[4, 12]).is_err());
     assert_eq!(events, whole);
     events.forget(&[4, 4]).unwrap();
     assert_eq!(events.seen(), [1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
-    assert_eq!(bits(&events.take(&[0, 7]).unwrap()), bits(&whole.take(&[0, 7]).unwrap()));
+    assert_eq!(bits(&events.take(&[0, 7], &two).unwrap()), bits(&whole.take(&[0, 7], &two).unwrap()));
 }

@@ -225,15 +225,15 @@ class LearningEvents:
         self._core.merge(other._core, _arrays.threads(n_threads))
         return self
 
-    def take(self, ids: ArrayLike) -> Self:
+    def take(self, ids: ArrayLike, *, n_threads: int | None = None) -> Self:
         """A tracker of the examples ``ids`` (k,), in that order.
 
         Raises:
             IndexError: If an id is out of range.
         """
         self.flush()
-        events = type(self)(0, mode=self.mode)
-        events._core = self._core.take(_arrays.integers(ids, "ids", "(k,)"))
+        events, wanted = type(self)(0, mode=self.mode), _arrays.integers(ids, "ids", "(k,)")
+        events._core = self._core.take(wanted, _arrays.threads(n_threads, len(wanted)))
         return events
 
     def forget(self, ids: ArrayLike) -> Self:

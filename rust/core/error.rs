@@ -77,9 +77,9 @@ pub enum Error {
     Halves { models: usize },
     #[error("splits: expected 1 to {most}, got {got}")]
     Splits { most: usize, got: usize },
-    #[error("probs: expected probabilities in [0, 1], got {value} for example {id}")]
+    #[error("probs: expected probabilities in [0, 1], got {value:?} for example {id}")]
     Probability { value: f64, id: usize },
-    #[error("confidence: expected probabilities in [0, 1], got {value} for example {id} in model {model}")]
+    #[error("confidence: expected probabilities in [0, 1], got {value:?} for example {id} in model {model}")]
     Confidence { value: f64, id: usize, model: usize },
 
     #[error("{name}: NaN, infinite or above 1e150 in size for model {model}, example {id}")]
@@ -88,7 +88,7 @@ pub enum Error {
     Constant { side: &'static str },
     #[error("members: expected at least 1 member and 1 other, 4294967295 together at most, got {members} and {others}")]
     Members { members: usize, others: usize },
-    #[error("{name}: expected probabilities in {expected}, got {value} at position {id}")]
+    #[error("{name}: expected probabilities in {expected}, got {value:?} at position {id}")]
     NotProbability { name: &'static str, expected: &'static str, value: f64, id: usize },
     #[error("successes: expected 0 to n with n >= 1, got {got} of {n}")]
     Successes { got: i64, n: usize },

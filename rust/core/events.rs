@@ -312,10 +312,15 @@ impl LearningEvents {
     ///
     /// # Errors
     /// If an id is out of range.
-    pub fn take(&self, ids: &[i64]) -> Result<Self, Error> {
-        let places = self.places(ids)?;
-        let examples = places.into_iter().map(|place| self.examples[place]).collect();
-        Ok(Self::of(examples, self.mode, self.epochs))
+    pub fn take(&self, ids: &[i64], threads: &Threads) -> Result<Self, Error> {
+        self.check_ids(ids)?;
+        let mut taken = Self::new(ids.len(), self.mode)?;
+        threads.for_each_chunk(&mut taken.examples, CHUNK, |start, examples| {
+            for (example, &id) in examples.iter_mut().zip(&ids[start..]) {
+                *example = self.examples[index(id)];
+            }
+        });
+        Ok(Self::of(taken.examples, self.mode, self.epochs))
     }
 
     /// Drops all that is known of the examples `ids`: they were never seen.
@@ -323,17 +328,17 @@ impl LearningEvents {
     /// # Errors
     /// If an id is out of range. Nothing is dropped then.
     pub fn forget(&mut self, ids: &[i64]) -> Result<(), Error> {
-        for place in self.places(ids)? {
-            self.examples[place] = Example::UNSEEN;
+        self.check_ids(ids)?;
+        for &id in ids {
+            self.examples[index(id)] = Example::UNSEEN;
         }
         *self = Self::of(std::mem::take(&mut self.examples), self.mode, self.epochs);
         Ok(())
     }
 
-    fn places(&self, ids: &[i64]) -> Result<Vec<usize>, Error> {
+    fn check_ids(&self, ids: &[i64]) -> Result<(), Error> {
         let n = self.len();
-        let place = |&id: &i64| usize::try_from(id).ok().filter(|&place| place < n).ok_or(Error::Id { id, n });
-        ids.iter().map(place).collect()
+        ids.iter().find(|&&id| index(id) >= n).map_or(Ok(()), |&id| Err(Error::Id { id, n }))
     }
 
     /// Adds what another tracker of the same examples has seen.
@@ -355,11 +360,15 @@ impl LearningEvents {
             return Err(Error::Modes { this: self.mode.name(), other: other.mode.name() });
         }
         let epochs = self.epochs.with(other.epochs)?;
-        let overflows =
-            |(a, b): (&Example, &Example)| b.seen > 0 && a.seen > 0 && a.last.epoch() + b.last.epoch() >= LAST_EPOCH;
-        let pairs = self.examples.iter().zip(&other.examples);
-        if let Some(id) = pairs.into_iter().position(overflows).filter(|_| epochs == Epochs::Counted) {
-            return Err(Error::EpochEnd { id: id.try_into().unwrap_or(i64::MAX), most: LAST_EPOCH });
+        let overflows = |&id: &usize| {
+            let (a, b) = (&self.examples[id], &other.examples[id]);
+            b.seen > 0 && a.seen > 0 && a.last.epoch() + b.last.epoch() >= LAST_EPOCH
+        };
+        if epochs == Epochs::Counted {
+            let found = threads.map_chunks(self.len(), CHUNK, |mut ids| ids.find(overflows));
+            if let Some(id) = found.into_iter().flatten().next() {
+                return Err(Error::EpochEnd { id: id.try_into().unwrap_or(i64::MAX), most: LAST_EPOCH });
+            }
         }
         threads.to_the_end().for_each_chunk(&mut self.examples, CHUNK, |start, examples| {
             for (ours, theirs) in examples.iter_mut().zip(&other.examples[start..]) {

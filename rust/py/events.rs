@@ -116,14 +116,24 @@ impl PyLearningEvents {
 
     fn merge(&self, py: Python<'_>, other: &Self, n_threads: usize) -> Result<(), Failure> {
         interruptible(py, n_threads, |threads| {
-            let other = other.lock().clone(); // a copy: two locks at once could wait for each other
-            self.lock().merge(&other, threads)
+            if std::ptr::eq(self, other) {
+                let copy = other.lock().clone();
+                return self.lock().merge(&copy, threads);
+            }
+            let (mut ours, theirs);
+            if std::ptr::from_ref(self) < std::ptr::from_ref(other) {
+                (ours, theirs) = (self.lock(), other.lock());
+            } else {
+                (theirs, ours) = (other.lock(), self.lock()); // in one order: or two merges could wait for each other
+            }
+            ours.merge(&theirs, threads)
         })
     }
 
-    fn take(&self, py: Python<'_>, ids: PyReadonlyArray1<'_, i64>) -> Result<Self, Failure> {
+    fn take(&self, py: Python<'_>, ids: PyReadonlyArray1<'_, i64>, n_threads: usize) -> Result<Self, Failure> {
         let ids = ids.as_slice()?;
-        Ok(Self(Mutex::new(py.detach(|| self.lock().take(ids))?)))
+        let taken = interruptible(py, n_threads, |threads| self.lock().take(ids, threads))?;
+        Ok(Self(Mutex::new(taken)))
     }
 
     fn forget(&self, py: Python<'_>, ids: PyReadonlyArray1<'_, i64>) -> Result<(), Failure> {

@@ -58,7 +58,8 @@ def test_edges():
         (([0.5], [0.5, 0.5], [0.5], [0.5]), "reference: expected 1 values to match target, got 2"),
         (([0.5], [0.5], [0.5], []), "population_reference: expected 1 values to match population_target, got 0"),
         (([0.5, 1.5], [0.5, 0.5], [0.5], [0.5]), r"target: expected probabilities in \[0, 1\], got 1.5 at position 1"),
-        (([0.5], [0.0], [0.5], [0.5]), r"reference: expected probabilities in \(0, 1\], got 0 at position 0"),
+        (([0.5], [0.0], [0.5], [0.5]), r"reference: expected probabilities in \[2.2e-308, 1\], got 0.0 at position 0"),
+        (([0.5], [5e-324], [0.5], [0.5]), r"reference: expected probabilities in \[2.2e-308, 1\], got 5e-324 at"),
         (
             ([0.5], [0.5], [np.nan], [0.5]),
             r"population_target: expected probabilities in \[0, 1\], got NaN at position 0",

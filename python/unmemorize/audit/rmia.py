@@ -26,7 +26,7 @@ def rmia(
 
     Args:
         target: (n,) probabilities of the true label by the model under attack, in [0, 1].
-        reference: (n,) mean of those by the reference models, in (0, 1]; of an ensemble's out-models it is
+        reference: (n,) mean of those by the reference models, in [2.2e-308, 1]; of an ensemble's out-models it is
             ``ensemble.out_of_sample(ids)`` at the labels.
         population_target: (N,) as ``target``, of examples from the same distribution, usually the test set.
         population_reference: (N,) as ``reference``.

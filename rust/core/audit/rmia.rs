@@ -15,14 +15,14 @@ const CHUNK: usize = 1 << 14;
 pub struct Probabilities<'a, T, R> {
     /// By the target model; in [0, 1].
     pub target: &'a [T],
-    /// Mean over the reference models; in (0, 1].
+    /// Mean over the reference models; in [2.2e-308, 1]: normal numbers.
     pub reference: &'a [R],
 }
 
 impl<T: Score, R: Score> Probabilities<'_, T, R> {
     fn check(&self, names: [&'static str; 2]) -> Result<(), Error> {
         in_range(names[0], self.target, TARGET, "[0, 1]")?;
-        in_range(names[1], self.reference, REFERENCE, "(0, 1]")
+        in_range(names[1], self.reference, REFERENCE, "[2.2e-308, 1]")
     }
 
     /// LR = target / p from example `start` on, where p is the reference, or with the offline `a` of models that were not
