@@ -136,7 +136,7 @@ fn copy<T: Logit, F: Precision + From<T::Float>>(values: &[T], part: Range<usize
     if part.len() <= WIDTH
         && let Some(ahead) = values.get(ahead)
     {
-        ahead.iter().step_by(CACHE_LINE / size_of::<T>()).for_each(simd::prefetch_later);
+        ahead.iter().step_by(CACHE_LINE / size_of::<T>()).for_each(simd::prefetch);
     }
     let mut sane = true;
     for (x, to) in values[part].iter().zip(out) {
